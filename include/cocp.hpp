@@ -1,0 +1,11 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/connection.hpp>
+#include <cocp/error.hpp>
+#include <cocp/event.hpp>
+#include <cocp/lease.hpp>
+#include <cocp/options.hpp>
+#include <cocp/pool.hpp>
+#include <cocp/stats.hpp>

@@ -1,0 +1,38 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include <iosfwd>
+
+namespace cocp {
+
+/// The address of a stream's end, of any family that cocp connects to.
+class endpoint : public boost::asio::generic::stream_protocol::endpoint {
+ public:
+  using base = boost::asio::generic::stream_protocol::endpoint;
+
+  /// No address.
+  endpoint() = default;
+  /// \par Thread safety
+  /// As for any value.
+  endpoint(const base& other) : base(other) {}
+  endpoint(const boost::asio::ip::tcp::endpoint& other) : base(other) {}
+
+  /// True if this is an IPv4 or IPv6 address.
+  bool is_ip() const noexcept;
+  /// The IP address; unspecified (0.0.0.0) if this is none.
+  boost::asio::ip::address address() const;
+  /// The port; 0 if this is no IP address.
+  unsigned short port() const;
+  /// The same address in Asio's type for TCP; empty if this is no IP address.
+  operator boost::asio::ip::tcp::endpoint() const;
+};
+
+/// Prints `127.0.0.1:80`, `[::1]:80`, or the family's number.
+std::ostream& operator<<(std::ostream& out, const endpoint& e);
+
+}  // namespace cocp

@@ -1,0 +1,70 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/error.hpp>
+
+#include <chrono>
+#include <functional>
+#include <iosfwd>
+#include <string_view>
+
+namespace cocp {
+
+/// The unit of every time in cocp's interface.
+using duration = std::chrono::nanoseconds;
+
+/// What happened to a connection.
+enum class event_kind {
+  /// An attempt succeeded, `on_connect` included.
+  connected,
+  /// An attempt failed; `error` says why, `retry_in` when the next one starts.
+  connect_failed,
+  /// The stream was lost; `error` says why. It is redialled.
+  disconnected,
+  /// The stream was given up on purpose, for the reason in `reason`. It is redialled.
+  replaced,
+  /// The connection was closed for good, by `close()` or a destructor.
+  closed,
+};
+
+/// How much attention an event deserves.
+enum class severity { debug, info, warning, error };
+
+/// One line of what happens to a connection, as told to a `logger`. It never holds data that was sent or received.
+/// \par Lifetime
+/// The views are valid only during the call of the logger.
+struct event {
+  event_kind kind = event_kind::connected;
+  severity level = severity::info;
+  /// The address as given in `connection_options`.
+  std::string_view address;
+  /// The cause; empty for `connected` and `closed`.
+  error_code error;
+  /// `connected` and `connect_failed`: the attempts made since the connection was last up, this one included.
+  unsigned attempt = 0;
+  /// `connect_failed` and `disconnected`: the delay before the next attempt.
+  duration retry_in{};
+  /// The cause in words where an error code alone does not say it; may be empty.
+  std::string_view reason;
+};
+
+/// The word for an `event_kind`, as in "connect_failed".
+std::string_view to_string(event_kind kind) noexcept;
+/// The word for a `severity`, as in "warning".
+std::string_view to_string(severity level) noexcept;
+
+/// Prints one line without a line feed, as in
+/// `warning connect_failed localhost:7: Connection refused (attempt 3, retry in 312 ms)`.
+std::ostream& operator<<(std::ostream& out, const event& e);
+
+/// Receives events. Called on the executor of the pool or connection, from several threads at once if that executor
+/// has several, and never under a lock. An exception that leaves it is dropped.
+using logger = std::function<void(const event&)>;
+
+/// A logger that prints each event as one line to `out`. Its calls do not overlap.
+/// \par Lifetime
+/// `out` must outlive every pool and connection that has the logger.
+logger log_to(std::ostream& out);
+
+}  // namespace cocp

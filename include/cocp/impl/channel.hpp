@@ -1,0 +1,356 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/event.hpp>
+#include <cocp/impl/stream.hpp>
+#include <cocp/impl/waiter.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+namespace cocp::detail {
+
+class environment;
+class timer;
+
+using time_point = std::chrono::steady_clock::time_point;
+
+/// Waits until an operation may start on a channel, or for nothing but the stream to be up.
+class channel_waiter : public waiter {
+ public:
+  explicit channel_waiter(unsigned operation) noexcept : operation_(operation) {}
+
+  /// The bit of the operation that wants to start, 0 for none.
+  unsigned operation() const noexcept { return operation_; }
+
+  void settle() noexcept {
+    if (cancelled_late && !error) error = asio::error::operation_aborted;
+  }
+  std::tuple<error_code> take_result() const noexcept { return {error}; }
+
+ private:
+  unsigned operation_;
+};
+
+/// Told when a channel is down and nobody uses its stream any more.
+class channel_owner {
+ public:
+  /// Called under the channel's mutex, on any thread.
+  virtual void on_channel_drained() noexcept = 0;
+
+ protected:
+  ~channel_owner() = default;
+};
+
+/// How a lease left its stream.
+enum class leftover {
+  unused,  ///< Up; no operation was started.
+  used,    ///< Up; all operations ended well.
+  dirty,   ///< Was up, and is now being replaced.
+  down,    ///< Down, or on its way back.
+};
+
+/// Why a stream went down.
+struct loss {
+  /// What is told of it.
+  error_code cause;
+  /// In words, where the code alone does not say it. A literal.
+  std::string_view reason;
+  /// True if we gave it up, false if it was lost.
+  bool on_purpose = false;
+  /// True if a read had brought something since it was opened.
+  bool answered = false;
+};
+
+/// The gate between the operations of a connection's users and the stream that its supervisor provides.
+///
+/// One word says what is going on. An operation starts by setting its bit while `up` is set, in one step, and the
+/// supervisor takes the stream back only after it has cleared `up` and found no operation's bit: neither can miss the
+/// other. All rarer changes of the word are made under `mutex_`.
+///
+/// \par Lifetime
+/// Owned by `shared_ptr` (see `make`). When the last owner goes while operations are outstanding, the last of those
+/// deletes it.
+class channel final : public wait_owner, public std::enable_shared_from_this<channel> {
+ public:
+  enum : unsigned {
+    up = 1,          ///< The stream may be used.
+    reading = 2,     ///< A read is outstanding.
+    writing = 4,     ///< A write is outstanding.
+    used = 8,        ///< An operation was started during this lease.
+    answered = 16,   ///< A read has brought something since the stream was opened.
+    dirty = 32,      ///< An operation of this lease failed, was cancelled or expired.
+    expired = 64,    ///< The time of `expires_after` has passed.
+    closed = 128,    ///< `close` was called, for this lease or for good.
+    queued = 256,    ///< Somebody waits in `waiters_`.
+    timed = 512,     ///< `expires_after` was called during this lease.
+    orphaned = 1024  ///< No owner is left.
+  };
+
+  /// `owner` may be null. A `single_use` channel is opened once: when it is down nobody waits.
+  static std::shared_ptr<channel> make(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner,
+                                       bool single_use);
+
+  channel(const channel&) = delete;
+  channel& operator=(const channel&) = delete;
+
+  /// \name For users
+  /// @{
+
+  /// Starts an operation. False: not now; wait first.
+  bool begin(unsigned operation) noexcept {
+    unsigned w = word_.load(std::memory_order_relaxed);
+    while ((w & (up | expired | closed | operation)) == up) {
+      if (word_.compare_exchange_weak(w, w | operation | used, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// Ends an operation that was begun, and says with what error: ours, if we ended it.
+  /// This may be gone afterwards if no owner is left.
+  void end(unsigned operation, error_code& ec) noexcept {
+    if (!ec) {
+      unsigned w = word_.load(std::memory_order_relaxed);
+      while ((w & (up | queued | orphaned)) == up) {
+        const unsigned next = (w & ~operation) | (operation == reading ? answered : 0u);
+        if (word_.compare_exchange_weak(w, next, std::memory_order_acq_rel, std::memory_order_relaxed)) return;
+      }
+    }
+    end_slowly(operation, ec);
+  }
+
+  /// Only between `begin` and `end`.
+  plain_socket* socket() const noexcept { return socket_; }
+  stream& current() const noexcept { return *stream_; }
+
+  /// Waits until `w.operation()` may start. `w` completes through its executor.
+  void wait(channel_waiter& w) noexcept;
+  void cancel(waiter& w) noexcept override;
+
+  void expires_after(duration d);
+  void expires_never() noexcept;
+
+  /// Ends what is outstanding with `errc::closed`, and what is started until the lease ends.
+  void close_use() noexcept;
+
+  bool is_up() const noexcept { return word_.load(std::memory_order_acquire) & up; }
+  std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_relaxed); }
+  error_code last_error() const;
+  endpoint remote_endpoint() const;
+  const asio::any_io_executor& get_executor() const noexcept { return ex_; }
+  /// @}
+
+  /// \name For the owner
+  /// @{
+
+  /// Ends a lease. What it left outstanding ends with `operation_aborted`. `spoiled`: nothing is known of the stream's
+  /// state if it was used at all; `unwanted`: the stream is to be replaced in any case.
+  leftover end_use(bool spoiled, bool unwanted) noexcept {
+    unsigned w = word_.load(std::memory_order_acquire);
+    while ((w & ~(used | answered)) == up && !unwanted && !(spoiled && (w & used))) {
+      if (!(w & used)) return leftover::unused;
+      if (word_.compare_exchange_weak(w, w & ~used, std::memory_order_acq_rel, std::memory_order_acquire)) {
+        return leftover::used;
+      }
+    }
+    return end_use_slowly(spoiled, unwanted);
+  }
+
+  /// Gives users the stream. Only while down and drained. False if the channel was closed: then nothing was done.
+  bool open(std::unique_ptr<stream>& s);
+  /// Takes the stream from its users; it is drained when what is outstanding has ended, with `verdict` if that is set.
+  void bring_down(const loss& why, error_code verdict) noexcept;
+  /// Sets the error that `last_error` returns.
+  void note(error_code ec) noexcept;
+  /// From now on nobody redials: when down, operations fail with `errc::closed`.
+  void retire() noexcept;
+  /// `bring_down` and `retire`; waiting operations end with `errc::closed`.
+  void close() noexcept;
+  /// True if down with nothing outstanding.
+  bool is_drained() const noexcept { return !(word_.load(std::memory_order_acquire) & (up | reading | writing)); }
+  /// The stream, if nobody uses it: to close it, or to pass it on.
+  std::unique_ptr<stream> take() noexcept;
+  /// Takes a stream that is up from users who are done with it; null if it is down or an operation is outstanding.
+  std::unique_ptr<stream> release() noexcept;
+  /// Why it went down the last time.
+  loss last_loss() const;
+  /// Starts what starting failed for (see `waiter::complete`).
+  void retry_completions() noexcept;
+  /// The execution context is going away: drops all that belongs to it.
+  void shutdown() noexcept;
+
+  /// The stream, for one who has it to himself: nobody has a lease and no operation is outstanding.
+  stream* idle_stream() const noexcept { return stream_.get(); }
+  /// @}
+
+ private:
+  channel(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner, bool single_use);
+  ~channel();
+  void orphan() noexcept;
+
+  void end_slowly(unsigned operation, error_code& ec) noexcept;
+  leftover end_use_slowly(bool spoiled, bool unwanted) noexcept;
+
+  /// Under `mutex_`.
+  void lose(loss why, error_code verdict) noexcept;
+  void expire() noexcept;
+  error_code refusal(unsigned operation) noexcept;
+  void take_waiters(wait_list& into, error_code ec) noexcept;
+  void arm(time_point t);
+  void set(unsigned bits) noexcept { word_.fetch_or(bits, std::memory_order_acq_rel); }
+  unsigned clear(unsigned bits) noexcept { return word_.fetch_and(~bits, std::memory_order_acq_rel); }
+
+  void on_timer();
+  void complete_all(wait_list& list) noexcept;
+
+  std::atomic<unsigned> word_{0};
+  std::atomic<std::uint64_t> generation_{0};
+  /// Both are written only while down and drained.
+  plain_socket* socket_ = nullptr;
+  std::unique_ptr<stream> stream_;
+
+  asio::any_io_executor ex_;
+  std::shared_ptr<environment> env_;
+
+  mutable std::mutex mutex_;
+  /// All below is guarded by `mutex_`.
+  channel_owner* owner_;
+  const bool single_use_;
+  /// Nobody opens it again when it is down.
+  bool retired_;
+  /// Closed for good.
+  bool gone_ = false;
+  /// What ends the outstanding operations of a stream that we took down; unset if it was lost.
+  error_code verdict_;
+  error_code last_error_;
+  loss last_loss_;
+  wait_list waiters_;
+  /// Ended, but their executor refused the completion; tried again on the owner's next turn.
+  wait_list undelivered_;
+  std::unique_ptr<timer> timer_;
+  /// When outstanding operations expire; `max` for never.
+  time_point deadline_ = time_point::max();
+  /// When `timer_` goes off, not later than `deadline_`; `max` if no wait is pending.
+  time_point armed_ = time_point::max();
+};
+
+/// An operation that was begun; it ends exactly once, also when its handler is destroyed without being called.
+template <unsigned Kind>
+class operation {
+ public:
+  explicit operation(channel& c) noexcept : channel_(&c) {}
+  operation(operation&& other) noexcept : channel_(std::exchange(other.channel_, nullptr)) {}
+  operation& operator=(operation&&) = delete;
+  ~operation() {
+    if (channel_) {
+      error_code ec = asio::error::operation_aborted;
+      channel_->end(Kind, ec);
+    }
+  }
+
+  void end(error_code& ec) noexcept { std::exchange(channel_, nullptr)->end(Kind, ec); }
+
+ private:
+  channel* channel_;
+};
+
+/// The completion handler of an operation on the stream: ends the operation, then calls the user's handler, whose
+/// associated executor, allocator and cancellation slot it has.
+template <unsigned Kind, class Handler>
+struct operation_handler {
+  operation<Kind> op;
+  Handler handler;
+
+  void operator()(error_code ec, std::size_t n) {
+    op.end(ec);
+    std::move(handler)(ec, n);
+  }
+};
+
+/// Starts the operation now if it may, or else when it may.
+template <unsigned Kind, class Buffers, class Handler>
+void start_operation(channel& c, const Buffers& buffers, Handler&& handler);
+
+/// The first buffer that is not empty, or an empty one.
+template <class Buffer, class Buffers>
+Buffer first_buffer(const Buffers& buffers) noexcept {
+  const auto end = asio::buffer_sequence_end(buffers);
+  for (auto it = asio::buffer_sequence_begin(buffers); it != end; ++it) {
+    if (Buffer b(*it); b.size() != 0) return b;
+  }
+  return {};
+}
+
+/// The handler of the wait before an operation.
+template <unsigned Kind, class Buffers, class Handler>
+struct delayed_operation {
+  std::shared_ptr<channel> target;
+  Buffers buffers;
+  Handler handler;
+
+  void operator()(error_code ec) {
+    if (ec) {
+      std::move(handler)(ec, std::size_t{0});
+    } else {
+      start_operation<Kind>(*target, buffers, std::move(handler));
+    }
+  }
+};
+
+template <unsigned Kind, class Buffers, class Handler>
+void start_operation(channel& c, const Buffers& buffers, Handler&& handler) {
+  using handler_type = std::decay_t<Handler>;
+  if (!c.begin(Kind)) [[unlikely]] {
+    using delayed = delayed_operation<Kind, Buffers, handler_type>;
+    auto self = c.shared_from_this();
+    c.wait(*wait_op<channel_waiter, delayed>::create(delayed{self, buffers, std::forward<Handler>(handler)},
+                                                     c.get_executor(), self, Kind));
+    return;
+  }
+  operation_handler<Kind, handler_type> h{operation<Kind>(c), std::forward<Handler>(handler)};
+  if (plain_socket* s = c.socket()) [[likely]] {
+    if constexpr (Kind == channel::reading) {
+      s->async_read_some(buffers, std::move(h));
+    } else {
+      s->async_write_some(buffers, std::move(h));
+    }
+  } else if constexpr (Kind == channel::reading) {
+    c.current().async_read_some(first_buffer<asio::mutable_buffer>(buffers), std::move(h));
+  } else {
+    c.current().async_write_some(first_buffer<asio::const_buffer>(buffers), std::move(h));
+  }
+}
+
+}  // namespace cocp::detail
+
+template <template <class, class> class Associator, unsigned Kind, class Handler, class Candidate>
+struct boost::asio::associator<Associator, cocp::detail::operation_handler<Kind, Handler>, Candidate>
+    : Associator<Handler, Candidate> {
+  static decltype(auto) get(const cocp::detail::operation_handler<Kind, Handler>& h) noexcept {
+    return Associator<Handler, Candidate>::get(h.handler);
+  }
+  static decltype(auto) get(const cocp::detail::operation_handler<Kind, Handler>& h, const Candidate& c) noexcept {
+    return Associator<Handler, Candidate>::get(h.handler, c);
+  }
+};
+
+template <template <class, class> class Associator, unsigned Kind, class Buffers, class Handler, class Candidate>
+struct boost::asio::associator<Associator, cocp::detail::delayed_operation<Kind, Buffers, Handler>, Candidate>
+    : Associator<Handler, Candidate> {
+  static decltype(auto) get(const cocp::detail::delayed_operation<Kind, Buffers, Handler>& h) noexcept {
+    return Associator<Handler, Candidate>::get(h.handler);
+  }
+  static decltype(auto) get(const cocp::detail::delayed_operation<Kind, Buffers, Handler>& h,
+                            const Candidate& c) noexcept {
+    return Associator<Handler, Candidate>::get(h.handler, c);
+  }
+};

@@ -1,0 +1,81 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/impl/waiter.hpp>
+#include <cocp/lease.hpp>
+#include <cocp/options.hpp>
+
+#include <boost/intrusive/set.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+namespace cocp::detail {
+
+/// Somebody who waits for something of a pool. It is in one of the pool's queues, and in its set of deadlines if its
+/// wait is bounded.
+class pool_waiter : public waiter, public boost::intrusive::set_base_hook<> {
+ public:
+  /// When the wait ends without a result; `max` for never.
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+  /// The queue that it waits in.
+  wait_list* queue = nullptr;
+  /// For whom waits for connections to be up: how many.
+  std::size_t wanted = 0;
+  /// For whom waits for a connection: which.
+  lease result;
+
+  bool operator<(const pool_waiter& other) const noexcept { return deadline < other.deadline; }
+
+  /// Called on the handler's executor just before the handler: a cancellation that came meanwhile still counts, and
+  /// the connection goes to the next waiter.
+  void settle() noexcept;
+
+ protected:
+  ~pool_waiter() = default;
+};
+
+/// Waits for a lease; `void(error_code, lease)`.
+class lease_waiter : public pool_waiter {
+ public:
+  std::tuple<error_code, lease> take_result() noexcept { return {error, std::move(result)}; }
+};
+
+/// Waits for an event; `void(error_code)`.
+class event_waiter : public pool_waiter {
+ public:
+  std::tuple<error_code> take_result() noexcept { return {error}; }
+};
+
+/// The pool's queue of cancellable waits.
+std::shared_ptr<wait_owner> queue_of(const std::shared_ptr<pool_core>& core) noexcept;
+/// Completes `w` with a lease or an error, now or later, always through its executor. No `timeout`: the pool's own.
+void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout) noexcept;
+
+/// Starts `pool::async_get`.
+struct initiate_get {
+  using executor_type = asio::any_io_executor;
+
+  // No aggregate: g++ 12 destroys temporaries of such types twice in a co_await expression.
+  initiate_get(std::shared_ptr<pool_core> c, std::optional<duration> t, executor_type e)
+      : core(std::move(c)), timeout(t), ex(std::move(e)) {}
+
+  std::shared_ptr<pool_core> core;
+  std::optional<duration> timeout;
+  executor_type ex;
+
+  executor_type get_executor() const noexcept { return ex; }
+
+  template <class Handler>
+  void operator()(Handler&& handler) const {
+    using op = wait_op<lease_waiter, std::decay_t<Handler>>;
+    wait_for_lease(*core, *op::create(std::forward<Handler>(handler), ex, queue_of(core)), timeout);
+  }
+};
+
+}  // namespace cocp::detail

@@ -1,0 +1,60 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/endpoint.hpp>
+#include <cocp/error.hpp>
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include <cstddef>
+
+namespace cocp::detail {
+
+namespace asio = boost::asio;
+
+using plain_socket = asio::generic::stream_protocol::socket;
+using wait_handler = asio::any_completion_handler<void(error_code)>;
+using io_handler = asio::any_completion_handler<void(error_code, std::size_t)>;
+
+/// What one look at a stream that nobody uses shows.
+enum class peek_result { quiet, unread, dead };
+
+/// The seam under a connection: one dialled byte stream, made anew for each attempt. All that lies below (a socket, a
+/// TLS session, a simulated network) is behind it.
+///
+/// A stream on a plain socket shows the socket itself, and users' operations go straight to it; the virtual operations
+/// serve every other kind.
+///
+/// It has one owner at a time (supervisor, idle set or lease). Only `shutdown` may be called by others.
+class stream {
+ public:
+  stream() = default;
+  stream(const stream&) = delete;
+  stream& operator=(const stream&) = delete;
+  virtual ~stream() = default;
+
+  /// The socket, if this stream is nothing but a socket.
+  virtual plain_socket* plain() noexcept { return nullptr; }
+
+  /// Connects, up to the point where bytes can be exchanged. Honours terminal cancellation.
+  virtual void async_connect(const endpoint& to, wait_handler handler) = 0;
+
+  virtual void async_read_some(asio::mutable_buffer buffer, io_handler handler) = 0;
+  virtual void async_write_some(asio::const_buffer buffer, io_handler handler) = 0;
+
+  /// Completes when there is something to read, an end or an error included, or when the stream is destroyed.
+  virtual void async_wait_readable(wait_handler handler) = 0;
+
+  /// Looks without waiting and without consuming. `dead` sets `ec` to the cause.
+  virtual peek_result peek(error_code& ec) noexcept = 0;
+
+  /// Makes every outstanding operation end soon. Any thread, as long as the stream exists.
+  virtual void shutdown() noexcept = 0;
+
+  virtual endpoint remote_endpoint() const = 0;
+};
+
+}  // namespace cocp::detail

@@ -1,0 +1,189 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/error.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/recycling_allocator.hpp>
+#include <boost/intrusive/list.hpp>
+
+#include <memory>
+#include <tuple>
+#include <utility>
+
+namespace cocp::detail {
+
+namespace asio = boost::asio;
+
+/// Somebody who waits: for a lease, for a stream, for the end. It is in the queue of one `wait_owner`; whoever takes it
+/// out, under the owner's mutex, ends its wait, and nobody else can: so a wait ends exactly once.
+class waiter : public boost::intrusive::list_base_hook<> {
+ public:
+  waiter() = default;
+  waiter(const waiter&) = delete;
+  waiter& operator=(const waiter&) = delete;
+
+  /// True while in a queue and nobody has decided how the wait ends. Guarded by the owner's mutex.
+  bool waiting = false;
+  /// The result, set by whoever took this out of its queue.
+  error_code error;
+  /// Set when cancellation came after the wait had ended and before its handler was called. Touched only on the
+  /// handler's executor.
+  bool cancelled_late = false;
+
+  /// Schedules the handler. If scheduling throws, this is as before and may be completed again.
+  virtual void complete() = 0;
+  /// Ends the wait without calling the handler, which is destroyed: the execution context is going away.
+  virtual void destroy() noexcept = 0;
+
+ protected:
+  ~waiter() = default;
+};
+
+/// Waiters in order of arrival. Unlinking one needs no search.
+using wait_list = boost::intrusive::list<waiter, boost::intrusive::constant_time_size<false>>;
+
+/// Has a queue of waiters.
+class wait_owner {
+ public:
+  /// Ends the wait with `operation_aborted`, unless it has ended. Called on the handler's executor, before the handler.
+  virtual void cancel(waiter& w) noexcept = 0;
+
+ protected:
+  ~wait_owner() = default;
+};
+
+/// What a cancellation slot calls. It may outlive the pool or connection that is waited for, so it keeps the state.
+struct cancel_wait {
+  std::shared_ptr<wait_owner> owner;
+  waiter* target;
+
+  void operator()(asio::cancellation_type type) const noexcept {
+    if (type != asio::cancellation_type::none) owner->cancel(*target);
+  }
+};
+
+/// The waiter that this thread is scheduling just now. A completion that is destroyed while this points to its waiter
+/// was refused by the executor, not dropped by it: the waiter lives on.
+inline thread_local const waiter* being_scheduled = nullptr;
+
+/// A waiter with its handler, in memory of the handler's allocator. `Base` is a `waiter` with
+/// `template <class H> void call(H&&)`, which passes the result on, and `settle()`, called first.
+template <class Base, class Handler>
+class wait_op final : public Base {
+  using executor_type = asio::associated_executor_t<Handler, asio::any_io_executor>;
+  using handler_allocator = asio::associated_allocator_t<Handler, asio::recycling_allocator<void>>;
+  using allocator = typename std::allocator_traits<handler_allocator>::template rebind_alloc<wait_op>;
+  using traits = std::allocator_traits<allocator>;
+
+ public:
+  ~wait_op() = default;
+
+  /// Makes a waiter whose cancellation goes to `owner`. It is in no queue yet.
+  template <class... Args>
+  static wait_op* create(Handler&& handler, const asio::any_io_executor& ex, std::shared_ptr<wait_owner> owner,
+                         Args&&... args) {
+    allocator alloc(asio::get_associated_allocator(handler, asio::recycling_allocator<void>()));
+    memory m{alloc, traits::allocate(alloc, 1)};
+    auto* op = ::new (static_cast<void*>(m.place)) wait_op(std::move(handler), ex, std::forward<Args>(args)...);
+    m.place = nullptr;
+    try {
+      // Before it is queued: once queued it may complete on another thread.
+      auto slot = asio::get_associated_cancellation_slot(op->handler_);
+      if (slot.is_connected()) slot.assign(cancel_wait{std::move(owner), op});
+    } catch (...) {
+      op->destroy();
+      throw;
+    }
+    return op;
+  }
+
+  void complete() override {
+    being_scheduled = this;
+    try {
+      asio::post(work_.get_executor(), completion(this));
+    } catch (...) {
+      being_scheduled = nullptr;
+      throw;
+    }
+    being_scheduled = nullptr;
+  }
+
+  void destroy() noexcept override {
+    allocator alloc(asio::get_associated_allocator(handler_, asio::recycling_allocator<void>()));
+    // The handler may own whatever holds the queue; it goes last, from the stack.
+    Handler handler(std::move(handler_));
+    free(alloc);
+  }
+
+ private:
+  struct memory {
+    allocator alloc;
+    wait_op* place;
+    ~memory() {
+      if (place) traits::deallocate(alloc, place, 1);
+    }
+  };
+
+  /// The function object that runs on the handler's executor.
+  class completion {
+   public:
+    using allocator_type = handler_allocator;
+
+    explicit completion(wait_op* op)
+        : op_(op), alloc_(asio::get_associated_allocator(op->handler_, asio::recycling_allocator<void>())) {}
+    completion(completion&& other) noexcept : op_(std::exchange(other.op_, nullptr)), alloc_(other.alloc_) {}
+    completion& operator=(completion&&) = delete;
+    ~completion() {
+      if (op_ && being_scheduled != op_) op_->destroy();
+    }
+
+    allocator_type get_allocator() const noexcept { return alloc_; }
+
+    void operator()() {
+      auto* op = std::exchange(op_, nullptr);
+      auto slot = asio::get_associated_cancellation_slot(op->handler_);
+      if (slot.is_connected()) slot.clear();
+      op->settle();
+      op->run();
+    }
+
+   private:
+    wait_op* op_;
+    allocator_type alloc_;
+  };
+
+  template <class... Args>
+  explicit wait_op(Handler&& handler, const asio::any_io_executor& ex, Args&&... args)
+      : Base(std::forward<Args>(args)...),
+        handler_(std::move(handler)),
+        work_(asio::get_associated_executor(handler_, ex)) {}
+
+  void run() {
+    allocator alloc(asio::get_associated_allocator(handler_, asio::recycling_allocator<void>()));
+    Handler handler(std::move(handler_));
+    auto work = std::move(work_);
+    auto results = this->take_result();
+    // Memory goes back before the handler runs, so that the handler's next operation can have it.
+    free(alloc);
+    std::apply([&handler](auto&&... args) { std::move(handler)(std::forward<decltype(args)>(args)...); },
+               std::move(results));
+  }
+
+  void free(allocator& alloc) noexcept {
+    traits::destroy(alloc, this);
+    traits::deallocate(alloc, this, 1);
+  }
+
+  Handler handler_;
+  asio::executor_work_guard<executor_type> work_;
+};
+
+}  // namespace cocp::detail

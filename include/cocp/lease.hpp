@@ -1,0 +1,67 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/connection.hpp>
+
+#include <memory>
+#include <utility>
+
+namespace cocp {
+
+namespace detail {
+class pool_core;
+}  // namespace detail
+
+/// The right to use one connection of a pool. It puts itself back when it is destroyed.
+///
+/// \par Thread safety
+/// One user at a time. Different leases are independent, and a lease may be destroyed on any thread.
+/// \par Lifetime
+/// A lease may outlive its pool: the connection stays usable, and closes when it is put back. What is outstanding on
+/// the connection when it is put back ends with `operation_aborted`, and the connection is replaced.
+class [[nodiscard]] lease {
+ public:
+  /// Empty.
+  lease() noexcept = default;
+  lease(lease&& other) noexcept : core_(std::move(other.core_)), shown_(std::exchange(other.shown_, nullptr)) {}
+  lease& operator=(lease&& other) noexcept {
+    lease old(std::move(*this));
+    core_ = std::move(other.core_);
+    shown_ = std::exchange(other.shown_, nullptr);
+    return *this;
+  }
+  /// As `put`; if it is destroyed while an exception propagates, see `pool_options::keep_on_exception`.
+  ~lease() {
+    if (shown_) give_back(way::destroyed);
+  }
+
+  /// False if empty: by default, given back, or moved from.
+  explicit operator bool() const noexcept { return shown_ != nullptr; }
+  /// The connection. Not for an empty lease.
+  connection& operator*() const noexcept { return *shown_; }
+  connection* operator->() const noexcept { return shown_; }
+
+  /// Gives the connection back, early. Does nothing if empty.
+  void put() noexcept {
+    if (shown_) give_back(way::put);
+  }
+  /// Gives the connection back, to be replaced: its state is not known. Does nothing if empty.
+  void discard() noexcept {
+    if (shown_) give_back(way::discarded);
+  }
+
+ private:
+  friend detail::pool_core;
+  enum class way { put, destroyed, discarded };
+
+  lease(std::shared_ptr<detail::pool_core> core, connection& shown) noexcept : core_(std::move(core)), shown_(&shown) {}
+  void give_back(way how) noexcept;
+
+  /// Both or neither. The core that a slot keeps while idle is the very one that its lease holds: taking and giving
+  /// back moves it and counts nothing.
+  std::shared_ptr<detail::pool_core> core_;
+  connection* shown_ = nullptr;
+};
+
+}  // namespace cocp

@@ -1,0 +1,101 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/impl/lease_waiter.hpp>
+#include <cocp/lease.hpp>
+#include <cocp/options.hpp>
+#include <cocp/stats.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/execution_context.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace cocp {
+
+/// A pool of persistent connections to one endpoint, handed out to one user at a time.
+///
+/// \par Thread safety
+/// All members may be called from any thread.
+/// \par Lifetime
+/// The destructor is `close()`; it blocks on nothing. Leases and waiters may outlive the pool. The execution context
+/// must outlive the pool's waiters, or take their coroutine frames with it. An open pool is outstanding work.
+/// \par Cancellation
+/// What waits honours `terminal`, `partial` and `total` cancellation. It never cancels an attempt to connect.
+class pool {
+ public:
+  using executor_type = boost::asio::any_io_executor;
+
+  /// Starts dialling at once, as work on the executor. Never blocks; succeeds while the endpoint is down.
+  /// \par Exceptions
+  /// `std::invalid_argument` if an option is outside its range.
+  pool(executor_type ex, connection_options connection, pool_options options = {});
+
+  /// The same on the executor of an execution context.
+  template <class Context>
+  requires std::is_convertible_v<Context&, boost::asio::execution_context&> pool(Context& context,
+                                                                                 connection_options connection,
+                                                                                 pool_options options = {})
+      : pool(executor_type(context.get_executor()), std::move(connection), std::move(options)) {}
+
+  pool(const pool&) = delete;
+  pool& operator=(const pool&) = delete;
+  ~pool();
+
+  executor_type get_executor() const;
+
+  /// Waits for a connection that is up and clean, at most `pool_options::get_timeout`. First come, first served. When
+  /// one is idle it returns at once, without going through the scheduler.
+  /// \par Errors
+  /// Throws `boost::system::system_error`, whose text says what was waited for, how long, the pool's counters and the
+  /// last connect error: `errc::timed_out`, `errc::closed`, `errc::overloaded`, `operation_aborted`.
+  boost::asio::awaitable<lease> get();
+  /// The same with a limit of its own; zero or less: do not wait at all, `errc::timed_out` at once.
+  boost::asio::awaitable<lease> get(duration timeout);
+
+  /// The same for any completion token; `void(error_code, lease)`.
+  template <class CompletionToken = boost::asio::deferred_t>
+  requires(!std::convertible_to<CompletionToken, duration>) auto async_get(
+      CompletionToken&& token = CompletionToken()) {
+    return boost::asio::async_initiate<CompletionToken, void(error_code, lease)>(
+        detail::initiate_get(core_, std::nullopt, get_executor()), token);
+  }
+  template <class CompletionToken = boost::asio::deferred_t>
+  auto async_get(duration timeout, CompletionToken&& token = CompletionToken()) {
+    return boost::asio::async_initiate<CompletionToken, void(error_code, lease)>(
+        detail::initiate_get(core_, timeout, get_executor()), token);
+  }
+
+  /// A lease if a connection is free now, or an empty one.
+  lease try_get() noexcept;
+
+  /// Waits until `n` connections are up, at most `pool_options::get_timeout`; fails like `get`.
+  /// \par Exceptions
+  /// `std::invalid_argument` if `n` is more than the pool's size.
+  boost::asio::awaitable<void> ready(std::size_t n = 1);
+
+  /// Closes idle connections now, ends waiters with `errc::closed`, and stops dialling. Leased connections stay usable
+  /// and close when they are put back; one that is lost meanwhile is not redialled. Idempotent.
+  void close() noexcept;
+
+  /// `close()`, then waits until every lease is back and every supervisor has ended. A name lookup under way is
+  /// abandoned, not awaited.
+  boost::asio::awaitable<void> drain();
+
+  /// One consistent snapshot.
+  cocp::stats stats() const;
+
+ private:
+  std::shared_ptr<detail::pool_core> core_;
+};
+
+}  // namespace cocp

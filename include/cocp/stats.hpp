@@ -1,0 +1,36 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace cocp {
+
+/// What a pool holds and what it has done: one consistent snapshot, taken by `pool::stats`.
+struct stats {
+  /// \name Gauges
+  /// @{
+  std::size_t size = 0;        ///< The most connections (`pool_options::size`).
+  std::size_t connected = 0;   ///< Connections that are up, leased ones included.
+  std::size_t idle = 0;        ///< Connections that are up and wait to be leased.
+  std::size_t leased = 0;      ///< Leases that are out.
+  std::size_t connecting = 0;  ///< Connections with an attempt to connect under way.
+  std::size_t waiting = 0;     ///< Calls of `get` that wait.
+  /// @}
+  /// \name Counters
+  /// @{
+  std::uint64_t gets = 0;              ///< Leases given out.
+  std::uint64_t waits = 0;             ///< Leases given out that had to be waited for.
+  std::uint64_t timeouts = 0;          ///< Calls of `get` that ended with `errc::timed_out`.
+  std::uint64_t cancelled = 0;         ///< Calls of `get` that were cancelled.
+  std::uint64_t rejected = 0;          ///< Calls of `get` that ended with `errc::overloaded`.
+  std::uint64_t connects = 0;          ///< Attempts to connect that succeeded.
+  std::uint64_t connect_failures = 0;  ///< Attempts to connect that failed.
+  std::uint64_t disconnects = 0;       ///< Connections lost while up.
+  std::uint64_t replaced_dead = 0;     ///< Idle connections found dead before they were given out.
+  std::uint64_t replaced_dirty = 0;    ///< Connections replaced because a lease left them in an unknown state.
+  /// @}
+};
+
+}  // namespace cocp

@@ -1,0 +1,27 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/endpoint.hpp>
+#include <cocp/error.hpp>
+
+#include <optional>
+#include <string>
+
+namespace cocp::detail {
+
+/// Where to connect, as parsed from `connection_options::address`.
+struct address {
+  /// As given.
+  std::string text;
+  std::string host;
+  /// A port number or a service name.
+  std::string service;
+  /// Set if host and port are numeric: then there is nothing to look up.
+  std::optional<endpoint> numeric;
+};
+
+/// Parses `host:port`, `host:service` or `[v6]:port`; throws `std::invalid_argument` naming value and rule.
+address parse_address(const std::string& text);
+
+}  // namespace cocp::detail

@@ -1,0 +1,393 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include <cocp/impl/channel.hpp>
+
+#include "environment.hpp"
+
+#include <utility>
+
+namespace cocp::detail {
+
+std::shared_ptr<channel> channel::make(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner,
+                                       bool single_use) {
+  return {new channel(std::move(ex), std::move(env), owner, single_use), [](channel* c) { c->orphan(); }};
+}
+
+channel::channel(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner, bool single_use)
+    : ex_(std::move(ex)), env_(std::move(env)), owner_(owner), single_use_(single_use), retired_(single_use) {}
+
+channel::~channel() = default;
+
+void channel::orphan() noexcept {
+  bool unused = false;
+  {
+    const std::lock_guard lock(mutex_);
+    owner_ = nullptr;
+    set(orphaned);
+    if (is_up()) lose({errc::closed, {}, true, false}, asio::error::operation_aborted);
+    unused = is_drained();
+  }
+  // Otherwise the last outstanding operation deletes it (see end_slowly).
+  if (unused) delete this;
+}
+
+void channel::end_slowly(unsigned operation, error_code& ec) noexcept {
+  wait_list ready;
+  std::shared_ptr<channel> self;
+  {
+    const std::lock_guard lock(mutex_);
+    if (operation == reading && !ec) set(answered);
+    // Until its bit is cleared the operation keeps the channel alive, so that comes last, and under the lock.
+    const unsigned before = word_.load(std::memory_order_acquire);
+    const bool was_up = before & up;
+    if (ec && !was_up && verdict_) ec = verdict_;
+    if (ec && was_up) {
+      if (ec == asio::error::operation_aborted) {
+        set(dirty);
+      } else {
+        lose({ec, {}, false, false}, {});
+      }
+    }
+    const unsigned now = clear(operation) & ~operation;
+    if (now & up) {
+      if (now & queued) {
+        self = weak_from_this().lock();
+        take_waiters(ready, {});
+      }
+    } else if (!(now & (reading | writing)) && owner_) {
+      owner_->on_channel_drained();
+    }
+    if (!(now & orphaned) || (now & (reading | writing))) operation = 0;
+  }
+  if (operation != 0) {
+    delete this;
+  } else if (self) {
+    complete_all(ready);
+  }
+}
+
+leftover channel::end_use_slowly(bool spoiled, bool unwanted) noexcept {
+  wait_list aborted;
+  leftover result = leftover::down;
+  {
+    const std::lock_guard lock(mutex_);
+    deadline_ = time_point::max();
+    take_waiters(aborted, asio::error::operation_aborted);
+    const unsigned now = word_.load(std::memory_order_acquire);
+    if (!(now & up)) {
+      if (!verdict_) verdict_ = asio::error::operation_aborted;
+    } else if (unwanted) {
+      lose({{}, "the lease was discarded", true, false}, asio::error::operation_aborted);
+      result = leftover::dirty;
+    } else if (now & (reading | writing)) {
+      lose({{}, "the lease left an operation outstanding", true, false}, asio::error::operation_aborted);
+      result = leftover::dirty;
+    } else if (now & dirty) {
+      lose({{}, "an operation of the lease was cancelled", true, false}, {});
+      result = leftover::dirty;
+    } else if (spoiled && (now & used)) {
+      lose({{}, "the lease was ended by an exception", true, false}, {});
+      result = leftover::dirty;
+    } else {
+      result = now & used ? leftover::used : leftover::unused;
+    }
+    clear(used | dirty | expired | timed | (gone_ ? 0u : unsigned{closed}));
+  }
+  complete_all(aborted);
+  return result;
+}
+
+void channel::lose(loss why, error_code verdict) noexcept {
+  const unsigned before = clear(up);
+  why.answered = before & answered;
+  last_loss_ = why;
+  if (why.cause) last_error_ = why.cause;
+  verdict_ = verdict;
+  if (before & (reading | writing)) {
+    // They end soon; then the channel is drained.
+    stream_->shutdown();
+  } else if (owner_) {
+    owner_->on_channel_drained();
+  }
+}
+
+bool channel::open(std::unique_ptr<stream>& s) {
+  wait_list ready;
+  {
+    const std::lock_guard lock(mutex_);
+    if (gone_) return false;
+    stream_ = std::move(s);
+    socket_ = stream_->plain();
+    verdict_ = {};
+    generation_.fetch_add(1, std::memory_order_relaxed);
+    clear(used | answered | dirty);
+    set(up);
+    take_waiters(ready, {});
+  }
+  complete_all(ready);
+  return true;
+}
+
+void channel::bring_down(const loss& why, error_code verdict) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (is_up()) {
+    lose(why, verdict);
+  } else if (verdict) {
+    verdict_ = verdict;
+  }
+}
+
+void channel::note(error_code ec) noexcept {
+  const std::lock_guard lock(mutex_);
+  last_error_ = ec;
+}
+
+void channel::retire() noexcept {
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    retired_ = true;
+    if (!is_up()) take_waiters(ended, errc::closed);
+  }
+  complete_all(ended);
+}
+
+void channel::close() noexcept {
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    gone_ = true;
+    retired_ = true;
+    set(closed);
+    if (is_up()) {
+      lose({{}, {}, true, false}, errc::closed);
+    } else {
+      verdict_ = errc::closed;
+    }
+    take_waiters(ended, errc::closed);
+    deadline_ = time_point::max();
+    if (timer_) timer_->cancel();
+  }
+  complete_all(ended);
+}
+
+void channel::close_use() noexcept {
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    set(closed);
+    if (is_up()) {
+      lose({errc::closed, "the connection was closed through its lease", true, false}, errc::closed);
+    } else {
+      verdict_ = errc::closed;
+    }
+    take_waiters(ended, errc::closed);
+  }
+  complete_all(ended);
+}
+
+std::unique_ptr<stream> channel::take() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!is_drained()) return nullptr;
+  socket_ = nullptr;
+  return std::move(stream_);
+}
+
+std::unique_ptr<stream> channel::release() noexcept {
+  const std::lock_guard lock(mutex_);
+  if ((word_.load(std::memory_order_acquire) & (up | reading | writing)) != up) return nullptr;
+  clear(up);
+  socket_ = nullptr;
+  return std::move(stream_);
+}
+
+loss channel::last_loss() const {
+  const std::lock_guard lock(mutex_);
+  return last_loss_;
+}
+
+error_code channel::last_error() const {
+  const std::lock_guard lock(mutex_);
+  return last_error_;
+}
+
+endpoint channel::remote_endpoint() const {
+  const std::lock_guard lock(mutex_);
+  return is_up() ? stream_->remote_endpoint() : endpoint();
+}
+
+void channel::wait(channel_waiter& w) noexcept {
+  wait_list now;
+  bool dropped = false;
+  {
+    const std::lock_guard lock(mutex_);
+    w.error = refusal(w.operation());
+    const unsigned word = word_.load(std::memory_order_acquire);
+    if (!ex_) {
+      dropped = true;
+    } else if (w.error || ((word & up) && !(word & w.operation()))) {
+      now.push_back(w);
+    } else {
+      w.waiting = true;
+      waiters_.push_back(w);
+      set(queued);
+      // The operation in front may have ended between the look and the mark; it had no reason to take the lock then.
+      if (const unsigned again = word_.load(std::memory_order_acquire); (again & up) && !(again & w.operation())) {
+        take_waiters(now, {});
+      }
+    }
+  }
+  if (dropped) {
+    w.destroy();
+  } else {
+    complete_all(now);
+  }
+}
+
+error_code channel::refusal(unsigned operation) noexcept {
+  const unsigned word = word_.load(std::memory_order_acquire);
+  if (word & closed) return errc::closed;
+  if (word & expired) {
+    if (operation != 0) set(dirty);
+    return errc::timed_out;
+  }
+  if ((word & up) || !retired_) return {};
+  if (!single_use_) return errc::closed;
+  if (verdict_) return verdict_;
+  return last_error_ ? last_error_ : error_code(errc::closed);
+}
+
+void channel::cancel(waiter& w) noexcept {
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    // Once taken out of the queue it has its result, and is on its way.
+    if (!w.waiting) {
+      w.cancelled_late = true;
+      return;
+    }
+    w.waiting = false;
+    w.error = asio::error::operation_aborted;
+    waiters_.erase(waiters_.iterator_to(w));
+    ended.push_back(w);
+  }
+  complete_all(ended);
+}
+
+void channel::take_waiters(wait_list& into, error_code ec) noexcept {
+  for (waiter& w : waiters_) {
+    w.waiting = false;
+    w.error = ec;
+  }
+  into.splice(into.end(), waiters_);
+  clear(queued);
+}
+
+void channel::complete_all(wait_list& list) noexcept {
+  while (!list.empty()) {
+    waiter& w = list.front();
+    list.pop_front();
+    try {
+      w.complete();
+    } catch (...) {
+      // Its executor refuses it, for lack of memory say: it keeps its result until the owner's next turn.
+      const std::lock_guard lock(mutex_);
+      undelivered_.push_back(w);
+      if (owner_) owner_->on_channel_drained();
+    }
+  }
+}
+
+void channel::retry_completions() noexcept {
+  wait_list again;
+  {
+    const std::lock_guard lock(mutex_);
+    again.swap(undelivered_);
+  }
+  complete_all(again);
+}
+
+void channel::expires_after(duration d) {
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    deadline_ = later(env_->now(), d);
+    set(timed);
+    clear(expired);
+    if (d <= duration::zero()) {
+      expire();
+      take_waiters(ended, errc::timed_out);
+    } else if (deadline_ < armed_) {
+      arm(deadline_);
+    }
+  }
+  complete_all(ended);
+}
+
+void channel::expires_never() noexcept {
+  const std::lock_guard lock(mutex_);
+  deadline_ = time_point::max();
+  clear(expired);
+}
+
+void channel::arm(time_point t) {
+  if (!ex_) return;
+  if (!timer_) timer_ = env_->make_timer(ex_);
+  timer_->expires_at(t);
+  armed_ = t;
+  auto strike = [self = shared_from_this()](error_code ec) {
+    if (!ec) self->on_timer();
+  };
+  timer_->async_wait(std::move(strike));
+}
+
+void channel::on_timer() {
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    armed_ = time_point::max();
+    if (deadline_ == time_point::max()) return;
+    if (env_->now() < deadline_) {
+      arm(deadline_);
+      return;
+    }
+    expire();
+    take_waiters(ended, errc::timed_out);
+  }
+  complete_all(ended);
+}
+
+void channel::expire() noexcept {
+  set(expired);
+  const unsigned now = word_.load(std::memory_order_acquire);
+  if ((now & up) && (now & (reading | writing))) {
+    lose({errc::timed_out, "an operation expired", true, false}, errc::timed_out);
+  }
+}
+
+void channel::shutdown() noexcept {
+  wait_list dropped;
+  std::unique_ptr<stream> s;
+  std::unique_ptr<timer> t;
+  {
+    const std::lock_guard lock(mutex_);
+    gone_ = true;
+    retired_ = true;
+    set(closed);
+    clear(up);
+    socket_ = nullptr;
+    s = std::move(stream_);
+    t = std::move(timer_);
+    ex_ = asio::any_io_executor();
+    take_waiters(dropped, {});
+    dropped.splice(dropped.end(), undelivered_);
+  }
+  while (!dropped.empty()) {
+    waiter& w = dropped.front();
+    dropped.pop_front();
+    w.destroy();
+  }
+}
+
+}  // namespace cocp::detail

@@ -1,0 +1,70 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include <cocp/connection.hpp>
+
+#include "check_options.hpp"
+#include "supervisor.hpp"
+
+#include <boost/system/system_error.hpp>
+
+namespace cocp {
+
+namespace detail {
+
+/// What a connection without a pool consists of. Its supervisor keeps it until the loop has ended.
+class lone_connection final : public supervisor::client {
+ public:
+  lone_connection(const asio::any_io_executor& ex, connection_options options)
+      : options_(std::move(options)),
+        to_(parse_address(options_.address)),
+        keeper(std::make_shared<supervisor>(ex, options_, to_, *this, true)) {}
+
+  void on_dialling() noexcept override {}
+  void on_attempt_failed(error_code) noexcept override {}
+  void on_connected() noexcept override {}
+  void on_down(const loss&) noexcept override {}
+  void on_stopped() noexcept override {}
+
+ private:
+  const connection_options options_;
+  const address to_;
+
+ public:
+  const std::shared_ptr<supervisor> keeper;
+};
+
+}  // namespace detail
+
+connection::connection(executor_type ex, connection_options options) {
+  detail::check(options);
+  alone_ = std::make_shared<detail::lone_connection>(ex, std::move(options));
+  channel_ = alone_->keeper->users();
+  alone_->keeper->start(alone_);
+}
+
+connection::connection(std::shared_ptr<detail::channel> users) noexcept : channel_(std::move(users)) {}
+
+connection::~connection() {
+  if (alone_) alone_->keeper->stop();
+}
+
+boost::asio::awaitable<void> connection::ready() {
+  auto users = channel_;
+  auto start = [users](auto handler) {
+    using op = detail::wait_op<detail::channel_waiter, decltype(handler)>;
+    users->wait(*op::create(std::move(handler), users->get_executor(), users, 0u));
+  };
+  co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(error_code)>(
+      std::move(start), boost::asio::use_awaitable);
+}
+
+void connection::close() noexcept {
+  if (alone_) {
+    alone_->keeper->stop();
+  } else {
+    channel_->close_use();
+  }
+}
+
+}  // namespace cocp

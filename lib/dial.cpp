@@ -1,0 +1,84 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "dial.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace cocp::detail {
+namespace {
+
+using endpoints = std::vector<endpoint>;
+
+/// A lookup whose waiter can go away before it ends: name lookups cannot be cancelled.
+struct lookup {
+  asio::any_io_executor serial;
+  /// Optional, because Boost 1.81's any_completion_handler cannot be assigned to: its operator= calls itself.
+  std::optional<resolve_handler> handler;
+
+  void complete(error_code ec, endpoints found) {
+    if (!handler) return;
+    auto h = std::move(*handler);
+    handler.reset();
+    asio::post(serial,
+               [h = std::move(h), ec, found = std::move(found)]() mutable { std::move(h)(ec, std::move(found)); });
+  }
+};
+
+asio::awaitable<std::tuple<error_code, endpoints>> resolve(environment& env, asio::any_io_executor ex,
+                                                           const address& to) {
+  constexpr auto token = asio::as_tuple(asio::use_awaitable);
+  const asio::any_io_executor serial = co_await asio::this_coro::executor;
+  auto initiate = [&](auto handler) {
+    auto state = std::make_shared<lookup>(lookup{serial, {}});
+    auto slot = asio::get_associated_cancellation_slot(handler);
+    if (slot.is_connected()) {
+      // Weak: the slot lives as long as the coroutine that the handler resumes.
+      slot.assign([weak = std::weak_ptr(state)](asio::cancellation_type) {
+        if (auto self = weak.lock()) self->complete(asio::error::operation_aborted, {});
+      });
+    }
+    state->handler.emplace(std::move(handler));
+    auto on_resolved = [state](error_code ec, endpoints found) { state->complete(ec, std::move(found)); };
+    env.async_resolve(ex, to.host, to.service, asio::bind_executor(serial, std::move(on_resolved)));
+  };
+  co_return co_await asio::async_initiate<decltype(token), void(error_code, endpoints)>(std::move(initiate), token);
+}
+
+}  // namespace
+
+asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_executor ex,
+                                              const connection_options& options, const address& to) {
+  constexpr auto token = asio::as_tuple(asio::use_awaitable);
+  endpoints candidates;
+  if (to.numeric) {
+    candidates.push_back(*to.numeric);
+  } else {
+    auto [ec, found] = co_await resolve(env, ex, to);
+    if (ec) throw boost::system::system_error(ec, "resolve");
+    candidates = std::move(found);
+  }
+  error_code last = asio::error::host_not_found;
+  for (const endpoint& candidate : candidates) {
+    auto s = env.make_stream(ex, options);
+    auto initiate = [&s, &candidate](auto handler) { s->async_connect(candidate, std::move(handler)); };
+    auto [ec] = co_await asio::async_initiate<decltype(token), void(error_code)>(std::move(initiate), token);
+    if (!ec) co_return s;
+    last = ec;
+    if (ec == asio::error::operation_aborted) break;
+  }
+  throw boost::system::system_error(last, "connect");
+}
+
+}  // namespace cocp::detail

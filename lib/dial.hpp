@@ -1,0 +1,20 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "address.hpp"
+#include "environment.hpp"
+
+#include <boost/asio/awaitable.hpp>
+
+#include <memory>
+
+namespace cocp::detail {
+
+/// Connects a new stream to the address: looks it up unless it is numeric, and tries what was found in that order.
+/// Throws `boost::system::system_error` with the last error. Honours terminal cancellation; a lookup under way is then
+/// abandoned, not awaited. Runs on an executor that serializes (a strand).
+asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_executor ex,
+                                              const connection_options& options, const address& to);
+
+}  // namespace cocp::detail

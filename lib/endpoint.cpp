@@ -1,0 +1,36 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include <cocp/endpoint.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <ostream>
+
+namespace cocp {
+
+bool endpoint::is_ip() const noexcept {
+  const auto family = protocol().family();
+  return family == AF_INET || family == AF_INET6;
+}
+
+boost::asio::ip::address endpoint::address() const { return boost::asio::ip::tcp::endpoint(*this).address(); }
+
+unsigned short endpoint::port() const { return boost::asio::ip::tcp::endpoint(*this).port(); }
+
+endpoint::operator boost::asio::ip::tcp::endpoint() const {
+  boost::asio::ip::tcp::endpoint e;
+  if (is_ip()) {
+    const std::size_t n = std::min(size(), e.capacity());
+    std::memcpy(e.data(), data(), n);
+    e.resize(n);
+  }
+  return e;
+}
+
+std::ostream& operator<<(std::ostream& out, const endpoint& e) {
+  if (e.is_ip()) return out << boost::asio::ip::tcp::endpoint(e);
+  return out << "address family " << e.protocol().family();
+}
+
+}  // namespace cocp

@@ -1,0 +1,105 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include <cocp/pool.hpp>
+
+#include "pool_core.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace cocp {
+namespace {
+
+namespace asio = boost::asio;
+using core_ptr = std::shared_ptr<detail::pool_core>;
+
+/// An error whose text is all that there is to say.
+class pool_error final : public boost::system::system_error {
+ public:
+  pool_error(error_code ec, std::string text)
+      : system_error(ec), text_(std::make_shared<const std::string>(std::move(text))) {}
+  const char* what() const noexcept override { return text_->c_str(); }
+
+ private:
+  // Shared: copying an exception must not throw.
+  std::shared_ptr<const std::string> text_;
+};
+
+/// What `get` does when nothing is idle: in a coroutine of its own, so that the frame of the other stays small.
+asio::awaitable<lease> wait_for_lease(core_ptr core, std::optional<duration> timeout) {
+  error_code ec;
+  auto token = asio::redirect_error(asio::use_awaitable, ec);
+  // Named: g++ 12 destroys some temporaries of a co_await expression twice.
+  detail::initiate_get initiate(core, timeout, core->get_executor());
+  lease got = co_await asio::async_initiate<decltype(token), void(error_code, lease)>(std::move(initiate), token);
+  if (ec) throw pool_error(ec, core->explain("get", ec, timeout ? timeout : core->options().get_timeout));
+  co_return got;
+}
+
+/// Waits as an `event_waiter`, which `wait` starts.
+template <class Wait>
+asio::awaitable<error_code> wait_for_event(core_ptr core, Wait wait) {
+  error_code ec;
+  auto token = asio::redirect_error(asio::use_awaitable, ec);
+  auto initiate = [core, wait](auto handler) {
+    using op = detail::wait_op<detail::event_waiter, decltype(handler)>;
+    wait(*op::create(std::move(handler), core->get_executor(), core));
+  };
+  co_await asio::async_initiate<decltype(token), void(error_code)>(std::move(initiate), token);
+  co_return ec;
+}
+
+}  // namespace
+
+pool::pool(executor_type ex, connection_options connection, pool_options options)
+    : core_(std::make_shared<detail::pool_core>(std::move(ex), std::move(connection), std::move(options))) {
+  core_->start();
+}
+
+pool::~pool() { core_->close(); }
+
+pool::executor_type pool::get_executor() const { return core_->get_executor(); }
+
+asio::awaitable<lease> pool::get() {
+  if (lease idle = core_->take_idle()) co_return std::move(idle);
+  co_return co_await wait_for_lease(core_, std::nullopt);
+}
+
+asio::awaitable<lease> pool::get(duration timeout) {
+  if (lease idle = core_->take_idle()) co_return std::move(idle);
+  co_return co_await wait_for_lease(core_, timeout);
+}
+
+lease pool::try_get() noexcept { return core_->take_idle(); }
+
+asio::awaitable<void> pool::ready(std::size_t n) {
+  const std::size_t size = core_->options().size;
+  if (n > size) {
+    throw std::invalid_argument("ready: " + std::to_string(n) + ": must not be more than size (" +
+                                std::to_string(size) + ")");
+  }
+  const core_ptr core = core_;
+  auto wait = [core, n](detail::event_waiter& w) { core->wait_until_up(w, n); };
+  const error_code ec = co_await wait_for_event(core, std::move(wait));
+  if (ec) throw pool_error(ec, core->explain("ready", ec, core->options().get_timeout));
+}
+
+void pool::close() noexcept { core_->close(); }
+
+asio::awaitable<void> pool::drain() {
+  const core_ptr core = core_;
+  core->close();
+  auto wait = [core](detail::event_waiter& w) { core->wait_until_drained(w); };
+  const error_code ec = co_await wait_for_event(core, std::move(wait));
+  if (ec) throw boost::system::system_error(ec, "drain");
+}
+
+stats pool::stats() const { return core_->stats(); }
+
+}  // namespace cocp

@@ -1,0 +1,133 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "socket_stream.hpp"
+
+#include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace cocp::detail {
+namespace {
+
+/// setsockopt(2) for an integer option.
+error_code set_option(int descriptor, int level, int name, int value) noexcept {
+  if (::setsockopt(descriptor, level, name, &value, sizeof value) == 0) return {};
+  return {errno, boost::system::system_category()};
+}
+
+/// Whether the socket is connected to itself, as dialling an unused port of the ephemeral range on the own host can
+/// end (TCP's simultaneous open, RFC 9293 section 3.5).
+bool is_self_connected(plain_socket& socket) {
+  error_code local_error;
+  error_code remote_error;
+  const auto local = socket.local_endpoint(local_error);
+  const auto remote = socket.remote_endpoint(remote_error);
+  return !local_error && !remote_error && local == remote;
+}
+
+}  // namespace
+
+socket_stream::socket_stream(const asio::any_io_executor& ex, const connection_options& options)
+    : socket_(ex),
+      no_delay_(options.no_delay),
+      keepalive_(options.tcp_keepalive),
+      user_timeout_(options.tcp_user_timeout) {}
+
+error_code socket_stream::open(const endpoint& to) {
+  error_code ec;
+  socket_.open(to.protocol(), ec);
+  if (ec) return ec;
+  descriptor_ = socket_.native_handle();
+  if (!to.is_ip()) return {};
+  if (no_delay_) ec = set_option(descriptor_, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (!ec && keepalive_) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(*keepalive_).count();
+    ec = set_option(descriptor_, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (!ec) ec = set_option(descriptor_, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(seconds));
+  }
+  if (!ec && user_timeout_) {
+    const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(*user_timeout_).count();
+    ec = set_option(descriptor_, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(milliseconds));
+  }
+  return ec;
+}
+
+/// Looks at the new connection, then passes on the result; runs where `handler` would.
+struct socket_stream::connected_handler {
+  using executor_type = asio::any_completion_executor;
+  using cancellation_slot_type = asio::cancellation_slot;
+
+  socket_stream& self;
+  wait_handler handler;
+
+  executor_type get_executor() const noexcept {
+    return asio::get_associated_executor(handler, asio::any_completion_executor(self.socket_.get_executor()));
+  }
+  cancellation_slot_type get_cancellation_slot() const noexcept {
+    return asio::get_associated_cancellation_slot(handler);
+  }
+
+  void operator()(error_code ec) {
+    if (!ec && is_self_connected(self.socket_)) ec = asio::error::connection_refused;
+    std::move(handler)(ec);
+  }
+};
+
+void socket_stream::async_connect(const endpoint& to, wait_handler handler) {
+  if (error_code ec = open(to)) {
+    connected_handler failed{*this, std::move(handler)};
+    const auto where = failed.get_executor();
+    asio::post(socket_.get_executor(),
+               asio::bind_executor(where, [failed = std::move(failed), ec]() mutable { failed(ec); }));
+    return;
+  }
+  socket_.async_connect(to, connected_handler{*this, std::move(handler)});
+}
+
+void socket_stream::async_read_some(asio::mutable_buffer buffer, io_handler handler) {
+  socket_.async_read_some(buffer, std::move(handler));
+}
+
+void socket_stream::async_write_some(asio::const_buffer buffer, io_handler handler) {
+  socket_.async_write_some(buffer, std::move(handler));
+}
+
+void socket_stream::async_wait_readable(wait_handler handler) {
+  socket_.async_wait(plain_socket::wait_read, std::move(handler));
+}
+
+peek_result socket_stream::peek(error_code& ec) noexcept {
+  // One recv(2) tells all: an end (0), an error of the socket (RST, keep-alive), unread bytes, or nothing.
+  char byte;
+  ssize_t n = 0;
+  do {
+    n = ::recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  if (n > 0) return peek_result::unread;
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return peek_result::quiet;
+  ec = n == 0 ? error_code(asio::error::eof) : error_code(errno, boost::system::system_category());
+  return peek_result::dead;
+}
+
+void socket_stream::shutdown() noexcept { ::shutdown(descriptor_, SHUT_RDWR); }
+
+endpoint socket_stream::remote_endpoint() const {
+  error_code ec;
+  const auto e = socket_.remote_endpoint(ec);
+  return ec ? endpoint() : endpoint(e);
+}
+
+}  // namespace cocp::detail

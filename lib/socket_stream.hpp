@@ -1,0 +1,36 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/impl/stream.hpp>
+#include <cocp/options.hpp>
+
+namespace cocp::detail {
+
+/// A stream that is nothing but a socket.
+class socket_stream final : public stream {
+ public:
+  socket_stream(const asio::any_io_executor& ex, const connection_options& options);
+
+  plain_socket* plain() noexcept override { return &socket_; }
+  void async_connect(const endpoint& to, wait_handler handler) override;
+  void async_read_some(asio::mutable_buffer buffer, io_handler handler) override;
+  void async_write_some(asio::const_buffer buffer, io_handler handler) override;
+  void async_wait_readable(wait_handler handler) override;
+  peek_result peek(error_code& ec) noexcept override;
+  void shutdown() noexcept override;
+  endpoint remote_endpoint() const override;
+
+ private:
+  struct connected_handler;
+  error_code open(const endpoint& to);
+
+  plain_socket socket_;
+  /// Of `socket_` once it is open; read by `shutdown` on any thread.
+  int descriptor_ = -1;
+  const bool no_delay_;
+  const std::optional<duration> keepalive_;
+  const std::optional<duration> user_timeout_;
+};
+
+}  // namespace cocp::detail

@@ -1,0 +1,227 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "supervisor.hpp"
+
+#include "backoff.hpp"
+#include "dial.hpp"
+
+#include <cocp/connection.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <exception>
+#include <new>
+#include <utility>
+
+namespace cocp::detail {
+
+supervisor::supervisor(const asio::any_io_executor& ex, const connection_options& options, const address& to,
+                       client& who, bool allow_unread)
+    : options_(options),
+      to_(to),
+      client_(who),
+      allow_unread_(allow_unread),
+      env_(context_service::of(ex).environment()),
+      ex_(ex),
+      strand_(asio::make_strand(ex)),
+      channel_(channel::make(ex, env_, this, false)),
+      alarm_(ex, *env_),
+      watchdog_(env_->make_timer(ex)) {
+  context_service::of(ex).add(*this);
+}
+
+void supervisor::start(std::shared_ptr<void> keep) {
+  auto self = shared_from_this();
+  // An exception that leaves the loop is a defect or a lack of memory: it leaves io_context::run() too.
+  auto done = [self](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  };
+  asio::co_spawn(strand_, run(std::move(keep)), asio::bind_cancellation_slot(cancel_attempt_.slot(), std::move(done)));
+}
+
+asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
+  // g++ 12 drops a parameter that the body does not use.
+  const auto kept = std::move(keep);
+  // Nothing of this runs inside the constructor of the pool.
+  co_await asio::post(strand_, asio::use_awaitable);
+  unsigned failures = 0;
+  while (!stopping()) {
+    client_.on_dialling();
+    attempt a = co_await try_once();
+    if (stopping()) break;
+    if (a.error) {
+      ++failures;
+      const duration delay = next_delay(failures);
+      channel_->note(a.error);
+      client_.on_attempt_failed(a.error);
+      tell({event_kind::connect_failed, severity::warning, to_.text, a.error, failures, delay, a.reason});
+      co_await back_off(delay);
+      continue;
+    }
+    const time_point since = env_->now();
+    tell({event_kind::connected, severity::info, to_.text, {}, failures + 1, {}, {}});
+    if (!channel_->open(a.connected)) break;
+    client_.on_connected();
+    co_await until_drained();
+    if (stopping()) break;
+    const loss why = channel_->last_loss();
+    channel_->take().reset();
+    client_.on_down(why);
+    if (why.on_purpose) {
+      failures = 0;
+      tell({event_kind::replaced, severity::info, to_.text, why.cause, 0, {}, why.reason});
+      continue;
+    }
+    // An endpoint that accepts and closes is not hammered: such a connect counts as a failed attempt.
+    const bool short_lived = !why.answered && env_->now() - since < options_.retry_min;
+    failures = short_lived ? failures + 1 : 0;
+    const duration delay = short_lived ? next_delay(failures) : duration::zero();
+    tell({event_kind::disconnected, severity::warning, to_.text, why.cause, 0, delay, why.reason});
+    if (short_lived) co_await back_off(delay);
+  }
+  if (channel_->is_drained()) channel_->take().reset();
+  tell({event_kind::closed, severity::debug, to_.text, {}, 0, {}, {}});
+  client_.on_stopped();
+}
+
+asio::awaitable<supervisor::attempt> supervisor::try_once() {
+  attempt a;
+  start_watchdog();
+  try {
+    a.connected = co_await dial(*env_, ex_, options_, to_);
+    if (options_.on_connect) co_await shake_hands(a);
+    error_code ec;
+    if (a.connected && !allow_unread_ && a.connected->peek(ec) == peek_result::unread) a.error = errc::unsolicited_data;
+  } catch (const boost::system::system_error& e) {
+    a.error = e.code();
+  } catch (const std::bad_alloc&) {
+    a.error = make_error_code(boost::system::errc::not_enough_memory);
+  }
+  if (error_code verdict = end_watchdog()) a.error = verdict;
+  if (a.error) a.connected.reset();
+  // A cancelled coroutine would throw at the next co_await.
+  co_await asio::this_coro::reset_cancellation_state();
+  co_return a;
+}
+
+asio::awaitable<void> supervisor::shake_hands(attempt& a) {
+  // A channel of its own: it works while the users of the other one still wait. Operations that on_connect leaves
+  // behind keep it, so the stream goes only when they have ended.
+  handshake_ = channel::make(ex_, env_, nullptr, true);
+  handshake_->open(a.connected);
+  connection c(handshake_);
+  try {
+    co_await options_.on_connect(c);
+    a.connected = handshake_->release();
+    if (!a.connected) {
+      a.error = handshake_->last_error();
+      if (!a.error) a.error = errc::handshake_failed, a.reason = "on_connect left an operation outstanding";
+    }
+  } catch (const boost::system::system_error& e) {
+    a.error = e.code();
+    a.reason = e.what();
+  } catch (const std::exception& e) {
+    a.error = errc::handshake_failed;
+    a.reason = e.what();
+  } catch (...) {
+    a.error = errc::handshake_failed;
+    a.reason = "on_connect threw something that is no std::exception";
+  }
+  std::exchange(handshake_, nullptr)->close();
+}
+
+asio::awaitable<void> supervisor::back_off(duration delay) {
+  const time_point t = later(env_->now(), delay);
+  while (!stopping() && env_->now() < t) co_await alarm_.wait_until(t);
+}
+
+asio::awaitable<void> supervisor::until_drained() {
+  for (;;) {
+    channel_->retry_completions();
+    if (stopping() || channel_->is_drained()) co_return;
+    co_await alarm_.wait_until(time_point::max());
+  }
+}
+
+void supervisor::start_watchdog() {
+  verdict_ = {};
+  const std::lock_guard lock(watchdog_mutex_);
+  const unsigned epoch = ++epoch_;
+  if (!watchdog_) return;
+  watchdog_->expires_at(options_.connect_timeout ? later(env_->now(), *options_.connect_timeout) : time_point::max());
+  auto strike = [self = shared_from_this(), epoch](error_code) { self->on_watchdog(epoch); };
+  watchdog_->async_wait(asio::bind_executor(strand_, std::move(strike)));
+  // stop() came before there was a wait to end.
+  if (stopping()) watchdog_->cancel();
+}
+
+error_code supervisor::end_watchdog() noexcept {
+  const std::lock_guard lock(watchdog_mutex_);
+  ++epoch_;
+  if (watchdog_) watchdog_->cancel();
+  return verdict_;
+}
+
+void supervisor::on_watchdog(unsigned epoch) {
+  {
+    const std::lock_guard lock(watchdog_mutex_);
+    if (epoch != epoch_) return;
+  }
+  verdict_ = stopping() ? errc::closed : errc::timed_out;
+  if (handshake_) handshake_->bring_down({verdict_, {}, true, false}, verdict_);
+  cancel_attempt_.emit(asio::cancellation_type::terminal);
+}
+
+duration supervisor::next_delay(unsigned failures) noexcept {
+  return backoff_delay(failures, options_.retry_min, options_.retry_max, env_->random());
+}
+
+void supervisor::stop() noexcept {
+  retire();
+  channel_->close();
+  // Nobody uses it: the peer learns of the end now, and not when the executor runs next.
+  channel_->take().reset();
+}
+
+void supervisor::retire() noexcept {
+  stopping_.store(true, std::memory_order_release);
+  channel_->retire();
+  alarm_.ring();
+  const std::lock_guard lock(watchdog_mutex_);
+  if (watchdog_) watchdog_->cancel();
+}
+
+void supervisor::on_channel_drained() noexcept { alarm_.ring(); }
+
+void supervisor::on_context_shutdown() noexcept {
+  stopping_.store(true, std::memory_order_release);
+  alarm_.shutdown();
+  channel_->shutdown();
+  std::unique_ptr<timer> t;
+  {
+    const std::lock_guard lock(watchdog_mutex_);
+    t = std::move(watchdog_);
+  }
+  if (auto h = std::exchange(handshake_, nullptr)) h->shutdown();
+  strand_ = asio::any_io_executor();
+  ex_ = asio::any_io_executor();
+}
+
+void supervisor::tell(const event& e) const noexcept {
+  if (!options_.logger) return;
+  try {
+    options_.logger(e);
+  } catch (...) {
+    // The contract: a logger that throws harms nothing. There is nobody else to tell.
+  }
+}
+
+}  // namespace cocp::detail
