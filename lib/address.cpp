@@ -20,6 +20,8 @@ bool is_number(std::string_view s) {
   return std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
+bool is_letter(unsigned char c) { return std::isalpha(c) != 0; }
+
 /// Letters, digits, dots, hyphens and underscores, and what an IPv6 address with a zone has.
 bool is_host_character(unsigned char c) {
   return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':' || c == '%';
@@ -50,6 +52,11 @@ address parse_address(const std::string& text) {
     reject(text, "the host has a character no host has");
   if (!std::all_of(a.service.begin(), a.service.end(), is_service_character)) {
     reject(text, "the port or service has a character no service has");
+  }
+
+  // RFC 6335 section 5.1: a service name has at least one letter.
+  if (!is_number(a.service) && std::none_of(a.service.begin(), a.service.end(), is_letter)) {
+    reject(text, "the port or service must be a number or have a letter");
   }
 
   error_code ec;

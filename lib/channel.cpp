@@ -17,7 +17,13 @@ std::shared_ptr<channel> channel::make(asio::any_io_executor ex, std::shared_ptr
 channel::channel(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner, bool single_use)
     : ex_(std::move(ex)), env_(std::move(env)), owner_(owner), single_use_(single_use), retired_(single_use) {}
 
-channel::~channel() = default;
+channel::~channel() {
+  while (!undelivered_.empty()) {
+    waiter& w = undelivered_.front();
+    undelivered_.pop_front();
+    w.destroy();
+  }
+}
 
 void channel::orphan() noexcept {
   bool unused = false;
@@ -288,24 +294,37 @@ void channel::complete_all(wait_list& list) noexcept {
   while (!list.empty()) {
     waiter& w = list.front();
     list.pop_front();
-    try {
-      w.complete();
-    } catch (...) {
-      // Its executor refuses it, for lack of memory say: it keeps its result until the owner's next turn.
-      const std::lock_guard lock(mutex_);
-      undelivered_.push_back(w);
-      if (owner_) owner_->on_channel_drained();
-    }
+    if (deliver(w)) continue;
+    const std::lock_guard lock(mutex_);
+    if (owner_) owner_->on_channel_drained();
   }
 }
 
-void channel::retry_completions() noexcept {
+bool channel::deliver(waiter& w) noexcept {
+  try {
+    w.complete();
+    return true;
+  } catch (...) {
+    // Its executor refuses it, for lack of memory say: it keeps its result until the owner tries again.
+    const std::lock_guard lock(mutex_);
+    undelivered_.push_back(w);
+    return false;
+  }
+}
+
+bool channel::retry_completions() noexcept {
   wait_list again;
   {
     const std::lock_guard lock(mutex_);
     again.swap(undelivered_);
   }
-  complete_all(again);
+  bool all = true;
+  while (!again.empty()) {
+    waiter& w = again.front();
+    again.pop_front();
+    all = deliver(w) && all;
+  }
+  return all;
 }
 
 void channel::expires_after(duration d) {

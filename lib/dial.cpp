@@ -42,14 +42,14 @@ asio::awaitable<std::tuple<error_code, endpoints>> resolve(environment& env, asi
   const asio::any_io_executor serial = co_await asio::this_coro::executor;
   auto initiate = [&](auto handler) {
     auto state = std::make_shared<lookup>(lookup{serial, {}});
-    auto slot = asio::get_associated_cancellation_slot(handler);
+    state->handler.emplace(std::move(handler));
+    // The erased handler has taken the coroutine's slot and shows one of its own. Weak: it is part of the state.
+    auto slot = asio::get_associated_cancellation_slot(*state->handler);
     if (slot.is_connected()) {
-      // Weak: the slot lives as long as the coroutine that the handler resumes.
       slot.assign([weak = std::weak_ptr(state)](asio::cancellation_type) {
         if (auto self = weak.lock()) self->complete(asio::error::operation_aborted, {});
       });
     }
-    state->handler.emplace(std::move(handler));
     auto on_resolved = [state](error_code ec, endpoints found) { state->complete(ec, std::move(found)); };
     env.async_resolve(ex, to.host, to.service, asio::bind_executor(serial, std::move(on_resolved)));
   };

@@ -24,6 +24,9 @@ constexpr time_point later(time_point t, duration d) noexcept {
   return d < time_point::max() - t ? t + d : time_point::max();
 }
 
+/// The pause before completions that an executor refused are tried again.
+constexpr duration redelivery_pause = std::chrono::milliseconds(10);
+
 /// A timer that may be set again and again. One thread at a time, as for any Asio object.
 class timer {
  public:

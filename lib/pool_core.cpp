@@ -21,8 +21,6 @@ namespace {
 /// An idle connection is watched once it has been idle for about this long: so that the watch costs a busy one nothing,
 /// and a dead one is found within 100 ms.
 constexpr duration watch_after = std::chrono::milliseconds(50);
-/// The pause before completions that an executor refused are tried again.
-constexpr duration redelivery_pause = std::chrono::milliseconds(10);
 
 connection_options checked(connection_options o) {
   check(o);
@@ -129,7 +127,7 @@ void pool_core::reject(slot& s, std::size_t& held, const loss& why) noexcept {
   {
     const std::lock_guard lock(mutex_);
     --held;
-    ++(why.on_purpose ? counters_.replaced_dirty : counters_.replaced_dead);
+    if (!why.on_purpose) ++counters_.replaced_dead;
     // Before the supervisor can bring it back.
     s.owner = slot_owner::supervisor;
     stop = closed_;
@@ -148,7 +146,6 @@ void pool_core::give_back(std::shared_ptr<pool_core> core, connection& shown, bo
   std::unique_lock lock(self.mutex_);
   --self.leased_;
   if (left == leftover::dirty || left == leftover::down) [[unlikely]] {
-    if (left == leftover::dirty) ++self.counters_.replaced_dirty;
     // Its supervisor may have brought it back by now, and then it has left it to the lease.
     if (!s.users().is_up()) {
       s.owner = slot_owner::supervisor;
@@ -340,15 +337,27 @@ void pool_core::withdraw(pool_waiter& w) noexcept {
   ++self.counters_.cancelled;
 }
 
-void pool_core::complete(waiter& w) noexcept {
+bool pool_core::deliver(waiter& w) noexcept {
   try {
     w.complete();
+    return true;
   } catch (...) {
-    // Its executor refuses it, for lack of memory say: it keeps its result until the next turn.
+    // Its executor refuses it, for lack of memory say: it keeps its result until the housekeeper tries again.
     const std::lock_guard lock(mutex_);
     undelivered_.push_back(w);
-    next_turn_ = time_point::min();
-    alarm_.ring();
+    return false;
+  }
+}
+
+void pool_core::complete(waiter& w) noexcept {
+  if (!deliver(w)) alarm_.ring();
+}
+
+void pool_core::complete_all(wait_list& list) noexcept {
+  while (!list.empty()) {
+    waiter& w = list.front();
+    list.pop_front();
+    complete(w);
   }
 }
 
@@ -368,11 +377,7 @@ void pool_core::close() noexcept {
       s.core.reset();
     }
   }
-  while (!ended.empty()) {
-    waiter& w = ended.front();
-    ended.pop_front();
-    complete(w);
-  }
+  complete_all(ended);
   for (const auto& s : slots_) {
     bool in_use = false;
     {
@@ -395,11 +400,7 @@ void pool_core::finish_drain() noexcept {
     const std::lock_guard lock(mutex_);
     if (closed_ && leased_ == 0 && moving_ == 0 && stopped_ == slots_.size()) take_all(drain_waiters_, ended, {});
   }
-  while (!ended.empty()) {
-    waiter& w = ended.front();
-    ended.pop_front();
-    complete(w);
-  }
+  complete_all(ended);
 }
 
 std::size_t pool_core::count_up() const noexcept {
@@ -460,7 +461,7 @@ void pool_core::slot_connected(slot& s) noexcept {
     ++counters_.connects;
     s.watched = false;
     s.verify = true;
-    const std::size_t up = count_up();
+    const std::size_t up = up_waiters_.empty() ? 0 : count_up();
     for (auto i = up_waiters_.begin(); i != up_waiters_.end();) {
       auto& w = static_cast<pool_waiter&>(*i++);
       if (w.wanted > up) continue;
@@ -468,11 +469,7 @@ void pool_core::slot_connected(slot& s) noexcept {
       reached.push_back(w);
     }
   }
-  while (!reached.empty()) {
-    waiter& w = reached.front();
-    reached.pop_front();
-    complete(w);
-  }
+  complete_all(reached);
   std::unique_lock lock(mutex_);
   // A stream that is redialled during a lease stays with the lease.
   if (s.owner != slot_owner::supervisor || !s.users().is_up()) return;
@@ -483,7 +480,7 @@ void pool_core::slot_connected(slot& s) noexcept {
 
 void pool_core::slot_down(slot&, const loss& why) noexcept {
   const std::lock_guard lock(mutex_);
-  if (!why.on_purpose) ++counters_.disconnects;
+  ++(why.on_purpose ? counters_.replaced_dirty : counters_.disconnects);
 }
 
 void pool_core::slot_stopped(slot& s) noexcept {
@@ -528,7 +525,7 @@ time_point pool_core::turn() noexcept {
   while (!ended.empty()) {
     waiter& w = ended.front();
     ended.pop_front();
-    complete(w);
+    deliver(w);
   }
   if (watch_now) watch_idle();
   const std::lock_guard lock(mutex_);

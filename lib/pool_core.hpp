@@ -96,6 +96,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   std::size_t count_up() const noexcept;
   bool may_wait(pool_waiter& w, std::optional<duration> timeout) noexcept;
 
+  /// Schedules the handler; false if its executor refused, and it is in `undelivered_`.
+  bool deliver(waiter& w) noexcept;
   void complete(waiter& w) noexcept;
   /// Ends the waits for the end, if it has come.
   void finish_drain() noexcept;

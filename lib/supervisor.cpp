@@ -88,6 +88,7 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     if (short_lived) co_await back_off(delay);
   }
   if (channel_->is_drained()) channel_->take().reset();
+  while (!channel_->retry_completions()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));
   tell({event_kind::closed, severity::debug, to_.text, {}, 0, {}, {}});
   client_.on_stopped();
 }
@@ -145,9 +146,9 @@ asio::awaitable<void> supervisor::back_off(duration delay) {
 
 asio::awaitable<void> supervisor::until_drained() {
   for (;;) {
-    channel_->retry_completions();
+    const bool delivered = channel_->retry_completions();
     if (stopping() || channel_->is_drained()) co_return;
-    co_await alarm_.wait_until(time_point::max());
+    co_await alarm_.wait_until(delivered ? time_point::max() : later(env_->now(), redelivery_pause));
   }
 }
 
@@ -211,6 +212,8 @@ void supervisor::on_context_shutdown() noexcept {
     t = std::move(watchdog_);
   }
   if (auto h = std::exchange(handshake_, nullptr)) h->shutdown();
+  // What co_spawn has put there holds the strand.
+  cancel_attempt_.slot().clear();
   strand_ = asio::any_io_executor();
   ex_ = asio::any_io_executor();
 }

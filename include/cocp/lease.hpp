@@ -26,9 +26,11 @@ class [[nodiscard]] lease {
   lease() noexcept = default;
   lease(lease&& other) noexcept : core_(std::move(other.core_)), shown_(std::exchange(other.shown_, nullptr)) {}
   lease& operator=(lease&& other) noexcept {
-    lease old(std::move(*this));
-    core_ = std::move(other.core_);
-    shown_ = std::exchange(other.shown_, nullptr);
+    if (this != &other) {
+      put();
+      core_ = std::move(other.core_);
+      shown_ = std::exchange(other.shown_, nullptr);
+    }
     return *this;
   }
   /// As `put`; if it is destroyed while an exception propagates, see `pool_options::keep_on_exception`.

@@ -42,7 +42,7 @@ class channel_waiter : public waiter {
 /// Told when a channel is down and nobody uses its stream any more.
 class channel_owner {
  public:
-  /// Called under the channel's mutex, on any thread.
+  /// Called under the channel's mutex, on any thread; also when a completion is to be tried again.
   virtual void on_channel_drained() noexcept = 0;
 
  protected:
@@ -183,8 +183,8 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
   std::unique_ptr<stream> release() noexcept;
   /// Why it went down the last time.
   loss last_loss() const;
-  /// Starts what starting failed for (see `waiter::complete`).
-  void retry_completions() noexcept;
+  /// Schedules what scheduling failed for (see `waiter::complete`); false if it fails again.
+  bool retry_completions() noexcept;
   /// The execution context is going away: drops all that belongs to it.
   void shutdown() noexcept;
 
@@ -211,6 +211,7 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
 
   void on_timer();
   void complete_all(wait_list& list) noexcept;
+  bool deliver(waiter& w) noexcept;
 
   std::atomic<unsigned> word_{0};
   std::atomic<std::uint64_t> generation_{0};

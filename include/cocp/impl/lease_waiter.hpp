@@ -74,7 +74,8 @@ struct initiate_get {
   template <class Handler>
   void operator()(Handler&& handler) const {
     using op = wait_op<lease_waiter, std::decay_t<Handler>>;
-    wait_for_lease(*core, *op::create(std::forward<Handler>(handler), ex, queue_of(core)), timeout);
+    std::decay_t<Handler> own(std::forward<Handler>(handler));
+    wait_for_lease(*core, *op::create(std::move(own), ex, queue_of(core)), timeout);
   }
 };
 
