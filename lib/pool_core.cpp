@@ -398,9 +398,12 @@ void pool_core::finish_drain() noexcept {
   wait_list ended;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_ && leased_ == 0 && moving_ == 0 && stopped_ == slots_.size()) take_all(drain_waiters_, ended, {});
+    if (!closed_ || leased_ != 0 || moving_ != 0 || stopped_ != slots_.size()) return;
+    take_all(drain_waiters_, ended, {});
   }
   complete_all(ended);
+  // The housekeeper had stayed for them.
+  alarm_.ring();
 }
 
 std::size_t pool_core::count_up() const noexcept {
