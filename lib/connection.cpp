@@ -6,7 +6,7 @@
 #include "check_options.hpp"
 #include "supervisor.hpp"
 
-#include <boost/system/system_error.hpp>
+#include <algorithm>
 
 namespace cocp {
 
@@ -57,6 +57,15 @@ boost::asio::awaitable<void> connection::ready() {
   };
   co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(error_code)>(
       std::move(start), boost::asio::use_awaitable);
+}
+
+boost::asio::awaitable<void> connection::write_rest(std::vector<boost::asio::const_buffer> buffers, std::size_t sent) {
+  for (auto& b : buffers) {
+    const std::size_t n = std::min(sent, b.size());
+    b += n;
+    sent -= n;
+  }
+  co_await boost::asio::async_write(*this, buffers, boost::asio::use_awaitable);
 }
 
 void connection::close() noexcept {

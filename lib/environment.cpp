@@ -11,7 +11,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <ctime>
 #include <random>
 #include <utility>
 
@@ -33,13 +32,6 @@ class system_timer final : public timer {
 class system_environment_impl final : public environment {
  public:
   time_point now() const noexcept override { return std::chrono::steady_clock::now(); }
-
-  time_point coarse_now() const noexcept override {
-    // std::chrono::steady_clock is CLOCK_MONOTONIC, of which this is the coarse reading (clock_gettime(2)).
-    timespec t{};
-    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    return time_point(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
-  }
 
   std::uint64_t random() noexcept override {
     thread_local std::mt19937_64 generator{std::random_device{}()};

@@ -55,8 +55,6 @@ class environment {
   virtual ~environment() = default;
 
   virtual time_point now() const noexcept = 0;
-  /// A cheaper clock with a coarser grain, of some milliseconds.
-  virtual time_point coarse_now() const noexcept = 0;
   /// 64 random bits.
   virtual std::uint64_t random() noexcept = 0;
   virtual std::unique_ptr<timer> make_timer(const asio::any_io_executor& ex) = 0;

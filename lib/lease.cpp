@@ -5,14 +5,10 @@
 
 #include "pool_core.hpp"
 
-#include <exception>
-
 namespace cocp {
 
 void lease::give_back(way how) noexcept {
-  // Only the destructor can be part of an unwinding, and only the thread that unwinds knows of it.
-  const bool unwinding = how == way::destroyed && std::uncaught_exceptions() > 0;
-  detail::pool_core::give_back(std::move(core_), *std::exchange(shown_, nullptr), unwinding, how == way::discarded);
+  detail::pool_core::give_back(static_cast<detail::slot&>(*std::exchange(shown_, nullptr)), how);
 }
 
 }  // namespace cocp

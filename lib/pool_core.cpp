@@ -18,8 +18,8 @@
 namespace cocp::detail {
 namespace {
 
-/// An idle connection is watched once it has been idle for about this long: so that the watch costs a busy one nothing,
-/// and a dead one is found within 100 ms.
+/// The housekeeper looks at what is idle so long after it became so: a watch costs a busy connection nothing, and a
+/// dead one is found within 100 ms.
 constexpr duration watch_after = std::chrono::milliseconds(50);
 
 connection_options checked(connection_options o) {
@@ -48,6 +48,7 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
     : dial_options_(checked(std::move(connection))),
       options_(checked(std::move(options))),
       to_(parse_address(dial_options_.address)),
+      always_verify_(options_.check_after == duration::zero()),
       env_(context_service::of(ex).environment()),
       ex_(std::move(ex)),
       alarm_(ex_, *env_) {
@@ -72,36 +73,26 @@ void pool_core::start() {
   });
 }
 
-bool pool_core::due(const slot& s) const noexcept {
-  return s.verify || options_.check_after == duration::zero() ||
-         env_->coarse_now() - s.idle_since >= options_.check_after;
-}
-
 lease pool_core::take_idle() noexcept {
   for (;;) {
     slot* s = nullptr;
-    lease taken;
     {
       const std::lock_guard lock(mutex_);
       // Nobody overtakes those who wait.
-      if (idle_.empty() || !lease_waiters_.empty()) return taken;
+      if (idle_.empty() || !lease_waiters_.empty()) return lease();
       s = &idle_.front();
       idle_.pop_front();
       s->owner = slot_owner::leased;
       ++leased_;
       ++counters_.gets;
-      const bool look = due(*s);
-      s->verify = false;
-      if (!look) return lease(std::move(s->core), *s);
-      taken = lease(std::move(s->core), *s);
+      if (!std::exchange(s->verify, false)) return lease(*s);
     }
     loss why;
-    if (passes(*s, why)) return taken;
+    if (passes(*s, why)) return lease(*s);
     {
       const std::lock_guard lock(mutex_);
       --counters_.gets;
     }
-    taken.shown_ = nullptr;
     reject(*s, leased_, why);
   }
 }
@@ -123,59 +114,61 @@ bool pool_core::passes(slot& s, loss& why) const noexcept {
 }
 
 void pool_core::reject(slot& s, std::size_t& held, const loss& why) noexcept {
-  bool stop = false;
-  {
-    const std::lock_guard lock(mutex_);
-    --held;
-    if (!why.on_purpose) ++counters_.replaced_dead;
-    // Before the supervisor can bring it back.
-    s.owner = slot_owner::supervisor;
-    stop = closed_;
-  }
-  s.users().bring_down(why, {});
+  std::unique_lock lock(mutex_);
+  --held;
+  if (!why.on_purpose) ++counters_.replaced_dead;
+  // Before it goes down: from then on its supervisor may bring it back.
+  give_to_supervisor(std::move(lock), s, &why);
+}
+
+void pool_core::give_to_supervisor(std::unique_lock<std::mutex> lock, slot& s, const loss* why) noexcept {
+  s.owner = slot_owner::supervisor;
+  const auto self = std::move(s.core);
+  const bool stop = closed_;
+  lock.unlock();
+  if (why) s.users().bring_down(*why, {});
   if (stop) {
     s.keeper->stop();
     finish_drain();
   }
 }
 
-void pool_core::give_back(std::shared_ptr<pool_core> core, connection& shown, bool spoiled, bool unwanted) noexcept {
-  pool_core& self = *core;
-  slot& s = static_cast<slot&>(shown);
-  const leftover left = s.users().end_use(spoiled && !self.options_.keep_on_exception, unwanted);
+void pool_core::give_back(slot& s, lease::way how) noexcept {
+  pool_core& self = *s.core;
+  const auto spoiled = [&self, how]() noexcept {
+    // Only the destructor can be part of an unwinding, and only the thread that unwinds knows of it.
+    return how == lease::way::destroyed && !self.options_.keep_on_exception && std::uncaught_exceptions() > 0;
+  };
+  const leftover left = s.users().end_use(spoiled, how == lease::way::discarded);
   std::unique_lock lock(self.mutex_);
   --self.leased_;
   if (left == leftover::dirty || left == leftover::down) [[unlikely]] {
     // Its supervisor may have brought it back by now, and then it has left it to the lease.
     if (!s.users().is_up()) {
-      s.owner = slot_owner::supervisor;
-      const bool stop = self.closed_;
-      lock.unlock();
-      if (stop) {
-        s.keeper->stop();
-        self.finish_drain();
-      }
+      self.give_to_supervisor(std::move(lock), s, nullptr);
       return;
     }
   }
-  if (left != leftover::unused) s.verify = true;
-  s.owner = slot_owner::moving;
-  ++self.moving_;
-  self.place(std::move(lock), s, std::move(core));
+  s.verify = self.always_verify_ || left != leftover::unused;
+  s.idle_since = self.tick_;
+  if (!self.lease_waiters_.empty() || self.closed_) {
+    s.owner = slot_owner::moving;
+    ++self.moving_;
+    self.place(std::move(lock), s);
+    return;
+  }
+  self.put_idle(s);
 }
 
-void pool_core::place(std::unique_lock<std::mutex> lock, slot& s, std::shared_ptr<pool_core> core) noexcept {
-  bool checked = false;
+void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
   while (!closed_ && !lease_waiters_.empty()) {
-    if (!checked && (s.verify || options_.check_after == duration::zero())) {
-      s.verify = false;
+    if (std::exchange(s.verify, false)) {
       lock.unlock();
       loss why;
       if (!passes(s, why)) {
         reject(s, moving_, why);
         return;
       }
-      checked = true;
       lock.lock();
       continue;
     }
@@ -186,30 +179,38 @@ void pool_core::place(std::unique_lock<std::mutex> lock, slot& s, std::shared_pt
     ++leased_;
     ++counters_.gets;
     ++counters_.waits;
-    next.result = lease(std::move(core), s);
+    next.result = lease(s);
     lock.unlock();
     complete(next);
     return;
   }
   --moving_;
   if (closed_) {
-    s.owner = slot_owner::supervisor;
-    lock.unlock();
-    s.keeper->stop();
-    finish_drain();
-    return;
+    give_to_supervisor(std::move(lock), s, nullptr);
+  } else {
+    s.verify = s.verify || always_verify_;
+    put_idle(s);
   }
+}
+
+void pool_core::put_idle(slot& s) noexcept {
   s.owner = slot_owner::idle;
-  s.core = std::move(core);
-  if (options_.check_after != duration::zero()) s.idle_since = env_->coarse_now();
   idle_.push_front(s);
+  // Only the first one that needs a look asks for it.
   if (!s.watched && next_watch_ == time_point::max()) {
-    next_watch_ = later(env_->now(), watch_after);
-    if (next_watch_ < next_turn_) {
-      next_turn_ = next_watch_;
-      alarm_.ring();
-    }
+    tick_ = env_->now();
+    next_watch_ = later(tick_, watch_after);
+    wake_by(next_watch_);
+  } else if (!s.verify && next_verify_ == time_point::max()) {
+    next_verify_ = later(s.idle_since, options_.check_after);
+    wake_by(next_verify_);
   }
+}
+
+void pool_core::wake_by(time_point t) noexcept {
+  if (t >= next_turn_) return;
+  next_turn_ = t;
+  alarm_.ring();
 }
 
 bool pool_core::may_wait(pool_waiter& w, std::optional<duration> timeout) noexcept {
@@ -292,10 +293,7 @@ void pool_core::enqueue(pool_waiter& w, wait_list& queue, std::optional<duration
   if (w.deadline == time_point::max()) return;
   // Waiters with the same timeout come in the order of their deadlines: then this is the place, and costs O(1).
   deadlines_.insert(deadlines_.end(), w);
-  if (w.deadline < next_turn_) {
-    next_turn_ = w.deadline;
-    alarm_.ring();
-  }
+  wake_by(w.deadline);
 }
 
 void pool_core::dequeue(pool_waiter& w, error_code ec) noexcept {
@@ -329,9 +327,9 @@ void pool_core::cancel(waiter& target) noexcept {
 }
 
 void pool_core::withdraw(pool_waiter& w) noexcept {
-  lease taken = std::move(w.result);
+  const lease taken = std::move(w.result);
   w.error = asio::error::operation_aborted;
-  pool_core& self = *taken.core_;
+  pool_core& self = *static_cast<slot&>(*taken).core;
   const std::lock_guard lock(self.mutex_);
   --self.counters_.gets;
   ++self.counters_.cancelled;
@@ -478,7 +476,9 @@ void pool_core::slot_connected(slot& s) noexcept {
   if (s.owner != slot_owner::supervisor || !s.users().is_up()) return;
   s.owner = slot_owner::moving;
   ++moving_;
-  place(std::move(lock), s, shared_from_this());
+  s.core = shared_from_this();
+  s.idle_since = tick_;
+  place(std::move(lock), s);
 }
 
 void pool_core::slot_down(slot&, const loss& why) noexcept {
@@ -512,7 +512,7 @@ asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
 time_point pool_core::turn() noexcept {
   const time_point now = env_->now();
   wait_list ended;
-  bool watch_now = false;
+  bool look_now = false;
   {
     const std::lock_guard lock(mutex_);
     while (!deadlines_.empty() && deadlines_.begin()->deadline <= now) {
@@ -522,28 +522,33 @@ time_point pool_core::turn() noexcept {
       ended.push_back(w);
     }
     ended.splice(ended.end(), undelivered_);
-    watch_now = next_watch_ <= now;
-    if (watch_now) next_watch_ = time_point::max();
+    tick_ = now;
+    look_now = next_watch_ <= now || next_verify_ <= now;
   }
   while (!ended.empty()) {
     waiter& w = ended.front();
     ended.pop_front();
     deliver(w);
   }
-  if (watch_now) watch_idle();
+  if (look_now) look_at_idle();
   const std::lock_guard lock(mutex_);
-  next_turn_ = next_watch_;
+  next_turn_ = std::min(next_watch_, next_verify_);
   if (!deadlines_.empty()) next_turn_ = std::min(next_turn_, deadlines_.begin()->deadline);
   if (!undelivered_.empty()) next_turn_ = std::min(next_turn_, later(now, redelivery_pause));
   return next_turn_;
 }
 
-void pool_core::watch_idle() noexcept {
+void pool_core::look_at_idle() noexcept {
   boost::intrusive::list<slot> batch;
   {
     const std::lock_guard lock(mutex_);
+    next_watch_ = time_point::max();
+    next_verify_ = time_point::max();
     for (auto i = idle_.begin(); i != idle_.end();) {
       slot& s = *i++;
+      const time_point due = later(s.idle_since, options_.check_after);
+      if (due <= tick_) s.verify = true;
+      if (!s.verify) next_verify_ = std::min(next_verify_, due);
       if (s.watched) continue;
       idle_.erase(idle_.iterator_to(s));
       s.owner = slot_owner::moving;
@@ -563,7 +568,7 @@ void pool_core::watch_idle() noexcept {
     }
     std::unique_lock lock(mutex_);
     s.watched = watched;
-    place(std::move(lock), s, std::move(s.core));
+    place(std::move(lock), s);
   }
 }
 
@@ -575,7 +580,6 @@ void pool_core::watch(slot& s) {
 }
 
 void pool_core::on_readable(slot& s, std::uint64_t generation, error_code ec) noexcept {
-  std::shared_ptr<pool_core> core;
   {
     const std::lock_guard lock(mutex_);
     // Of a stream that is gone.
@@ -586,11 +590,10 @@ void pool_core::on_readable(slot& s, std::uint64_t generation, error_code ec) no
     idle_.erase(idle_.iterator_to(s));
     s.owner = slot_owner::moving;
     ++moving_;
-    core = std::move(s.core);
   }
   loss why;
   if (passes(s, why)) {
-    place(std::unique_lock(mutex_), s, std::move(core));
+    place(std::unique_lock(mutex_), s);
   } else {
     reject(s, moving_, why);
   }

@@ -24,8 +24,8 @@
 
 namespace cocp::detail {
 
-/// What a pool consists of. It is shared by the pool, its leases, its supervisors and its housekeeper; idle slots hold
-/// it too (see `lease::core_`), until `close`.
+/// What a pool consists of. It is shared by the pool, its leases, its supervisors and its housekeeper; slots in use
+/// hold it too (see `slot::core`).
 ///
 /// A slot is handed on, never looked for: whoever gives one back gives it to the first waiter, in the same critical
 /// section in which it found that there is one.
@@ -44,8 +44,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void wait_until_drained(event_waiter& w) noexcept;
   void cancel(waiter& w) noexcept override;
 
-  /// The end of a lease. `core` is what the lease held.
-  static void give_back(std::shared_ptr<pool_core> core, connection& shown, bool spoiled, bool unwanted) noexcept;
+  /// The end of a lease.
+  static void give_back(slot& s, lease::way how) noexcept;
   /// Takes back the lease of a waiter that was cancelled after it had been given one.
   static void withdraw(pool_waiter& w) noexcept;
 
@@ -74,23 +74,28 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
  private:
   using deadline_set = boost::intrusive::multiset<pool_waiter, boost::intrusive::constant_time_size<false>>;
 
-  /// Gives a slot that is `moving` to whoever is next. `core` is what its lease will hold. `lock` is on `mutex_`.
-  void place(std::unique_lock<std::mutex> lock, slot& s, std::shared_ptr<pool_core> core) noexcept;
+  /// Gives a slot that is `moving` to whoever is next. `lock` is on `mutex_`.
+  void place(std::unique_lock<std::mutex> lock, slot& s) noexcept;
+  /// Under `mutex_`.
+  void put_idle(slot& s) noexcept;
   /// Looks at a slot that is the caller's alone; `why` is set if it is dead or dirty.
   bool passes(slot& s, loss& why) const noexcept;
   /// Gives a slot that failed its check to its supervisor; `held` is the gauge that counts it.
   void reject(slot& s, std::size_t& held, const loss& why) noexcept;
-  bool due(const slot& s) const noexcept;
+  /// `why`: it is still up, and goes down for this. This may be gone afterwards if the caller does not hold it.
+  void give_to_supervisor(std::unique_lock<std::mutex> lock, slot& s, const loss* why) noexcept;
 
   asio::awaitable<void> keep_house(std::shared_ptr<pool_core> self);
   /// Does what is due; the time of the next turn.
   time_point turn() noexcept;
-  void watch_idle() noexcept;
+  void look_at_idle() noexcept;
   void watch(slot& s);
   void on_readable(slot& s, std::uint64_t generation, error_code ec) noexcept;
 
   /// Under `mutex_`.
   void enqueue(pool_waiter& w, wait_list& queue, std::optional<duration> timeout) noexcept;
+  /// Sees to it that the housekeeper's next turn is not later.
+  void wake_by(time_point t) noexcept;
   void dequeue(pool_waiter& w, error_code ec) noexcept;
   void take_all(wait_list& queue, wait_list& into, error_code ec) noexcept;
   std::size_t count_up() const noexcept;
@@ -106,6 +111,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   const connection_options dial_options_;
   const pool_options options_;
   const address to_;
+  const bool always_verify_;
   const std::shared_ptr<environment> env_;
   asio::any_io_executor ex_;
   alarm alarm_;
@@ -131,8 +137,12 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   error_code last_connect_error_;
   /// When the housekeeper wakes at the latest.
   time_point next_turn_ = time_point::max();
-  /// When idle slots that are not watched will be; `max` if there was none at the last look.
+  /// When the housekeeper must look at the idle slots again: to watch one that is not watched, and to mark one that has
+  /// been idle for `check_after`. `max` if there is none.
   time_point next_watch_ = time_point::max();
+  time_point next_verify_ = time_point::max();
+  /// The time of the housekeeper's last turn.
+  time_point tick_;
 };
 
 }  // namespace cocp::detail

@@ -41,11 +41,12 @@ class slot final : public connection, public supervisor::client, public boost::i
   /// \name Guarded by the pool's mutex
   /// @{
   slot_owner owner = slot_owner::supervisor;
-  /// While idle: what the lease will hold (see `lease::core_`).
+  /// Set while idle, leased or moving: a lease keeps the pool's core by way of its slot, so that taking and giving back
+  /// count no references. It is let go, outside the mutex, when the slot goes to its supervisor.
   std::shared_ptr<pool_core> core;
   /// To be looked at before it is given out, however short it was idle.
   bool verify = true;
-  /// Since when, by the coarse clock; kept only if `check_after` needs it.
+  /// Since when it is idle, by the housekeeper's last look at the clock: never too late.
   time_point idle_since;
   /// A wait for the socket to become readable is pending; it stays pending while the slot is leased and given back.
   bool watched = false;

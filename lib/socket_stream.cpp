@@ -82,6 +82,8 @@ struct socket_stream::connected_handler {
 
   void operator()(error_code ec) {
     if (!ec && is_self_connected(self.socket_)) ec = asio::error::connection_refused;
+    // For write_now: what would block says so.
+    if (!ec) self.socket_.non_blocking(true, ec);
     std::move(handler)(ec);
   }
 };

@@ -16,12 +16,14 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace cocp {
 
@@ -97,10 +99,19 @@ class connection {
     return boost::asio::async_read(*this, buffers, boost::asio::use_awaitable);
   }
 
-  /// Sends all of the buffers and returns their size.
+  /// Sends all of the buffers and returns their size. What the socket takes at once is sent without going through the
+  /// scheduler.
   template <class ConstBufferSequence>
-  boost::asio::awaitable<std::size_t> write(const ConstBufferSequence& buffers) {
-    return boost::asio::async_write(*this, buffers, boost::asio::use_awaitable);
+  boost::asio::awaitable<std::size_t> write(ConstBufferSequence buffers) {
+    error_code ec;
+    const std::size_t sent = detail::write_now(*channel_, buffers, ec);
+    if (ec) throw boost::system::system_error(ec, "write");
+    const std::size_t size = boost::asio::buffer_size(buffers);
+    if (sent != 0 && sent == size) co_return size;
+    std::vector<boost::asio::const_buffer> rest(boost::asio::buffer_sequence_begin(buffers),
+                                                boost::asio::buffer_sequence_end(buffers));
+    co_await write_rest(std::move(rest), sent);
+    co_return size;
   }
 
   /// Reads until the buffer holds the delimiter, and returns the size up to and with it;
@@ -150,6 +161,8 @@ class connection {
       detail::start_operation<Kind>(*self->channel_, buffers, std::forward<Handler>(handler));
     }
   };
+
+  boost::asio::awaitable<void> write_rest(std::vector<boost::asio::const_buffer> buffers, std::size_t sent);
 
   /// A view of a channel that others own.
   explicit connection(std::shared_ptr<detail::channel> users) noexcept;

@@ -4,7 +4,6 @@
 
 #include <cocp/connection.hpp>
 
-#include <memory>
 #include <utility>
 
 namespace cocp {
@@ -24,11 +23,10 @@ class [[nodiscard]] lease {
  public:
   /// Empty.
   lease() noexcept = default;
-  lease(lease&& other) noexcept : core_(std::move(other.core_)), shown_(std::exchange(other.shown_, nullptr)) {}
+  lease(lease&& other) noexcept : shown_(std::exchange(other.shown_, nullptr)) {}
   lease& operator=(lease&& other) noexcept {
     if (this != &other) {
       put();
-      core_ = std::move(other.core_);
       shown_ = std::exchange(other.shown_, nullptr);
     }
     return *this;
@@ -57,12 +55,10 @@ class [[nodiscard]] lease {
   friend detail::pool_core;
   enum class way { put, destroyed, discarded };
 
-  lease(std::shared_ptr<detail::pool_core> core, connection& shown) noexcept : core_(std::move(core)), shown_(&shown) {}
+  explicit lease(connection& shown) noexcept : shown_(&shown) {}
   void give_back(way how) noexcept;
 
-  /// Both or neither. The core that a slot keeps while idle is the very one that its lease holds: taking and giving
-  /// back moves it and counts nothing.
-  std::shared_ptr<detail::pool_core> core_;
+  /// A slot of the pool, which keeps the pool's core alive while it is leased (see `slot::core`).
   connection* shown_ = nullptr;
 };
 

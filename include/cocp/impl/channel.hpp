@@ -152,17 +152,20 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
   /// \name For the owner
   /// @{
 
-  /// Ends a lease. What it left outstanding ends with `operation_aborted`. `spoiled`: nothing is known of the stream's
-  /// state if it was used at all; `unwanted`: the stream is to be replaced in any case.
-  leftover end_use(bool spoiled, bool unwanted) noexcept {
+  /// Ends a lease. What it left outstanding ends with `operation_aborted`. `spoiled()`, asked only if an operation was
+  /// started: nothing is known of the stream's state; `unwanted`: the stream is to be replaced in any case.
+  template <class Spoiled>
+  leftover end_use(Spoiled spoiled, bool unwanted) noexcept {
     unsigned w = word_.load(std::memory_order_acquire);
-    while ((w & ~(used | answered)) == up && !unwanted && !(spoiled && (w & used))) {
-      if (!(w & used)) return leftover::unused;
+    if (unwanted) return end_use_slowly(false, true);
+    if ((w & ~answered) == up) return leftover::unused;
+    if (spoiled()) return end_use_slowly(true, false);
+    while ((w & ~answered) == (up | used)) {
       if (word_.compare_exchange_weak(w, w & ~used, std::memory_order_acq_rel, std::memory_order_acquire)) {
         return leftover::used;
       }
     }
-    return end_use_slowly(spoiled, unwanted);
+    return end_use_slowly(false, false);
   }
 
   /// Gives users the stream. Only while down and drained. False if the channel was closed: then nothing was done.
@@ -329,6 +332,22 @@ void start_operation(channel& c, const Buffers& buffers, Handler&& handler) {
   } else {
     c.current().async_write_some(first_buffer<asio::const_buffer>(buffers), std::move(h));
   }
+}
+
+/// Sends what the socket takes without waiting; returns how much. Zero without an error if the stream is down, is busy,
+/// or is no plain socket: then there is nothing for it but to wait.
+template <class Buffers>
+std::size_t write_now(channel& c, const Buffers& buffers, error_code& ec) {
+  if (!c.begin(channel::writing)) return 0;
+  operation<channel::writing> op(c);
+  std::size_t sent = 0;
+  if (plain_socket* s = c.socket()) {
+    // The socket is non-blocking (see socket_stream).
+    sent = s->write_some(buffers, ec);
+    if (ec == asio::error::would_block || ec == asio::error::try_again) ec = {};
+  }
+  op.end(ec);
+  return sent;
 }
 
 }  // namespace cocp::detail
