@@ -17,6 +17,17 @@ std::shared_ptr<channel> channel::make(asio::any_io_executor ex, std::shared_ptr
 channel::channel(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner, bool single_use)
     : ex_(std::move(ex)), env_(std::move(env)), owner_(owner), single_use_(single_use), retired_(single_use) {}
 
+void channel_waiter::settle() noexcept {
+  if (!cancelled_late || error) return;
+  error = asio::error::operation_aborted;
+  if (begun) channel_.end(operation_, error);
+}
+
+void channel_waiter::dropped() noexcept {
+  error_code ec = asio::error::operation_aborted;
+  if (begun) channel_.end(operation_, ec);
+}
+
 channel::~channel() {
   while (!undelivered_.empty()) {
     waiter& w = undelivered_.front();
@@ -59,7 +70,7 @@ void channel::end_slowly(unsigned operation, error_code& ec) noexcept {
     if (now & up) {
       if (now & queued) {
         self = weak_from_this().lock();
-        take_waiters(ready, {});
+        release_waiters(ready);
       }
     } else if (!(now & (reading | writing)) && owner_) {
       owner_->on_channel_drained();
@@ -129,7 +140,7 @@ bool channel::open(std::unique_ptr<stream>& s) {
     generation_.fetch_add(1, std::memory_order_relaxed);
     clear(used | answered | dirty);
     set(up);
-    take_waiters(ready, {});
+    release_waiters(ready);
   }
   complete_all(ready);
   return true;
@@ -142,6 +153,11 @@ void channel::bring_down(const loss& why, error_code verdict) noexcept {
   } else if (verdict) {
     verdict_ = verdict;
   }
+}
+
+void channel::disown() noexcept {
+  const std::lock_guard lock(mutex_);
+  owner_ = nullptr;
 }
 
 void channel::note(error_code ec) noexcept {
@@ -229,19 +245,16 @@ void channel::wait(channel_waiter& w) noexcept {
   {
     const std::lock_guard lock(mutex_);
     w.error = refusal(w.operation());
-    const unsigned word = word_.load(std::memory_order_acquire);
     if (!ex_) {
       dropped = true;
-    } else if (w.error || ((word & up) && !(word & w.operation()))) {
+    } else if (w.error) {
       now.push_back(w);
     } else {
       w.waiting = true;
       waiters_.push_back(w);
+      // The operation in front has no reason to take the lock before it sees this mark; so look again after it.
       set(queued);
-      // The operation in front may have ended between the look and the mark; it had no reason to take the lock then.
-      if (const unsigned again = word_.load(std::memory_order_acquire); (again & up) && !(again & w.operation())) {
-        take_waiters(now, {});
-      }
+      release_waiters(now);
     }
   }
   if (dropped) {
@@ -288,6 +301,19 @@ void channel::take_waiters(wait_list& into, error_code ec) noexcept {
   }
   into.splice(into.end(), waiters_);
   clear(queued);
+}
+
+void channel::release_waiters(wait_list& into) noexcept {
+  for (auto i = waiters_.begin(); i != waiters_.end();) {
+    auto& w = static_cast<channel_waiter&>(*i++);
+    if (w.operation() == 0 ? !is_up() : !begin(w.operation())) continue;
+    w.begun = w.operation() != 0;
+    w.waiting = false;
+    w.error = {};
+    waiters_.erase(waiters_.iterator_to(w));
+    into.push_back(w);
+  }
+  if (waiters_.empty()) clear(queued);
 }
 
 void channel::complete_all(wait_list& list) noexcept {

@@ -53,7 +53,7 @@ boost::asio::awaitable<void> connection::ready() {
   auto users = channel_;
   auto start = [users](auto handler) {
     using op = detail::wait_op<detail::channel_waiter, decltype(handler)>;
-    users->wait(*op::create(std::move(handler), users->get_executor(), users, 0u));
+    users->wait(*op::create(std::move(handler), users->get_executor(), users, *users, 0u));
   };
   co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(error_code)>(
       std::move(start), boost::asio::use_awaitable);

@@ -48,6 +48,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   /// `options` and `to` must outlive this. `allow_unread`: the server may speak first.
   supervisor(const asio::any_io_executor& ex, const connection_options& options, const address& to, client& who,
              bool allow_unread);
+  ~supervisor() { channel_->disown(); }
 
   /// Starts the loop, as work on the executor; `keep` keeps `client` and `options` alive while it runs.
   void start(std::shared_ptr<void> keep);

@@ -22,20 +22,28 @@ class timer;
 
 using time_point = std::chrono::steady_clock::time_point;
 
+class channel;
+
 /// Waits until an operation may start on a channel, or for nothing but the stream to be up.
+///
+/// It is released with the operation begun on its behalf: from then on the operation is outstanding, and no lease or
+/// supervisor can have the stream before it has ended.
 class channel_waiter : public waiter {
  public:
-  explicit channel_waiter(unsigned operation) noexcept : operation_(operation) {}
+  channel_waiter(channel& c, unsigned operation) noexcept : channel_(c), operation_(operation) {}
 
   /// The bit of the operation that wants to start, 0 for none.
   unsigned operation() const noexcept { return operation_; }
+  /// Set, under the channel's mutex, when the operation has begun.
+  bool begun = false;
 
-  void settle() noexcept {
-    if (cancelled_late && !error) error = asio::error::operation_aborted;
-  }
+  void settle() noexcept;
   std::tuple<error_code> take_result() const noexcept { return {error}; }
+  void dropped() noexcept;
 
  private:
+  /// Kept by the handler.
+  channel& channel_;
   unsigned operation_;
 };
 
@@ -130,7 +138,8 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
 
   /// Only between `begin` and `end`.
   plain_socket* socket() const noexcept { return socket_; }
-  stream& current() const noexcept { return *stream_; }
+  /// The same; null if the execution context has gone away meanwhile.
+  stream* current() const noexcept { return stream_.get(); }
 
   /// Waits until `w.operation()` may start. `w` completes through its executor.
   void wait(channel_waiter& w) noexcept;
@@ -174,6 +183,8 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
   void bring_down(const loss& why, error_code verdict) noexcept;
   /// Sets the error that `last_error` returns.
   void note(error_code ec) noexcept;
+  /// The owner is going; others may keep this.
+  void disown() noexcept;
   /// From now on nobody redials: when down, operations fail with `errc::closed`.
   void retire() noexcept;
   /// `bring_down` and `retire`; waiting operations end with `errc::closed`.
@@ -208,6 +219,8 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
   void expire() noexcept;
   error_code refusal(unsigned operation) noexcept;
   void take_waiters(wait_list& into, error_code ec) noexcept;
+  /// Takes those who may start now, each with its operation begun.
+  void release_waiters(wait_list& into) noexcept;
   void arm(time_point t);
   void set(unsigned bits) noexcept { word_.fetch_or(bits, std::memory_order_acq_rel); }
   unsigned clear(unsigned bits) noexcept { return word_.fetch_and(~bits, std::memory_order_acq_rel); }
@@ -280,10 +293,6 @@ struct operation_handler {
   }
 };
 
-/// Starts the operation now if it may, or else when it may.
-template <unsigned Kind, class Buffers, class Handler>
-void start_operation(channel& c, const Buffers& buffers, Handler&& handler);
-
 /// The first buffer that is not empty, or an empty one.
 template <class Buffer, class Buffers>
 Buffer first_buffer(const Buffers& buffers) noexcept {
@@ -292,6 +301,28 @@ Buffer first_buffer(const Buffers& buffers) noexcept {
     if (Buffer b(*it); b.size() != 0) return b;
   }
   return {};
+}
+
+/// Starts an operation that has begun.
+template <unsigned Kind, class Buffers, class Handler>
+void start_begun(channel& c, const Buffers& buffers, Handler&& handler) {
+  operation_handler<Kind, std::decay_t<Handler>> h{operation<Kind>(c), std::forward<Handler>(handler)};
+  if (plain_socket* s = c.socket()) [[likely]] {
+    if constexpr (Kind == channel::reading) {
+      s->async_read_some(buffers, std::move(h));
+    } else {
+      s->async_write_some(buffers, std::move(h));
+    }
+  } else if (stream* other = c.current()) {
+    if constexpr (Kind == channel::reading) {
+      other->async_read_some(first_buffer<asio::mutable_buffer>(buffers), std::move(h));
+    } else {
+      other->async_write_some(first_buffer<asio::const_buffer>(buffers), std::move(h));
+    }
+  } else {
+    // Only after a wait on an executor that outlives the channel's: this is no initiating function.
+    h(asio::error::operation_aborted, 0);
+  }
 }
 
 /// The handler of the wait before an operation.
@@ -305,33 +336,22 @@ struct delayed_operation {
     if (ec) {
       std::move(handler)(ec, std::size_t{0});
     } else {
-      start_operation<Kind>(*target, buffers, std::move(handler));
+      start_begun<Kind>(*target, buffers, std::move(handler));
     }
   }
 };
 
+/// Starts the operation now if it may, or else when it may.
 template <unsigned Kind, class Buffers, class Handler>
 void start_operation(channel& c, const Buffers& buffers, Handler&& handler) {
-  using handler_type = std::decay_t<Handler>;
-  if (!c.begin(Kind)) [[unlikely]] {
-    using delayed = delayed_operation<Kind, Buffers, handler_type>;
-    auto self = c.shared_from_this();
-    c.wait(*wait_op<channel_waiter, delayed>::create(delayed{self, buffers, std::forward<Handler>(handler)},
-                                                     c.get_executor(), self, Kind));
+  if (c.begin(Kind)) [[likely]] {
+    start_begun<Kind>(c, buffers, std::forward<Handler>(handler));
     return;
   }
-  operation_handler<Kind, handler_type> h{operation<Kind>(c), std::forward<Handler>(handler)};
-  if (plain_socket* s = c.socket()) [[likely]] {
-    if constexpr (Kind == channel::reading) {
-      s->async_read_some(buffers, std::move(h));
-    } else {
-      s->async_write_some(buffers, std::move(h));
-    }
-  } else if constexpr (Kind == channel::reading) {
-    c.current().async_read_some(first_buffer<asio::mutable_buffer>(buffers), std::move(h));
-  } else {
-    c.current().async_write_some(first_buffer<asio::const_buffer>(buffers), std::move(h));
-  }
+  using delayed = delayed_operation<Kind, Buffers, std::decay_t<Handler>>;
+  auto self = c.shared_from_this();
+  c.wait(*wait_op<channel_waiter, delayed>::create(delayed{self, buffers, std::forward<Handler>(handler)},
+                                                   c.get_executor(), self, c, Kind));
 }
 
 /// Sends what the socket takes without waiting; returns how much. Zero without an error if the stream is down, is busy,

@@ -35,6 +35,7 @@ class pool_waiter : public waiter, public boost::intrusive::set_base_hook<> {
   /// Called on the handler's executor just before the handler: a cancellation that came meanwhile still counts, and
   /// the connection goes to the next waiter.
   void settle() noexcept;
+  void dropped() noexcept {}
 
  protected:
   ~pool_waiter() = default;

@@ -75,7 +75,8 @@ struct cancel_wait {
 inline thread_local const waiter* being_scheduled = nullptr;
 
 /// A waiter with its handler, in memory of the handler's allocator. `Base` is a `waiter` with
-/// `template <class H> void call(H&&)`, which passes the result on, and `settle()`, called first.
+/// `take_result()`, a tuple of what the handler is called with; `settle()`, called just before; and `dropped()`, called
+/// instead of both when the handler is destroyed without being called.
 template <class Base, class Handler>
 class wait_op final : public Base {
   using executor_type = asio::associated_executor_t<Handler, asio::any_io_executor>;
@@ -117,6 +118,7 @@ class wait_op final : public Base {
   }
 
   void destroy() noexcept override {
+    this->dropped();
     allocator alloc(asio::get_associated_allocator(handler_, asio::recycling_allocator<void>()));
     // The handler may own whatever holds the queue; it goes last, from the stack.
     Handler handler(std::move(handler_));
