@@ -71,7 +71,7 @@ struct cancel_wait {
 };
 
 /// The waiter that this thread is scheduling just now. A completion that is destroyed while this points to its waiter
-/// was refused by the executor, not dropped by it: the waiter lives on.
+/// leaves it to `wait_op::complete`, and sets this to null to say so.
 inline thread_local const waiter* being_scheduled = nullptr;
 
 /// A waiter with its handler, in memory of the handler's allocator. `Base` is a `waiter` with
@@ -107,14 +107,17 @@ class wait_op final : public Base {
   }
 
   void complete() override {
-    being_scheduled = this;
+    const waiter* const outer = std::exchange(being_scheduled, this);
     try {
       asio::post(work_.get_executor(), completion(this));
     } catch (...) {
-      being_scheduled = nullptr;
+      being_scheduled = outer;
       throw;
     }
-    being_scheduled = nullptr;
+    // A strand whose context is going away destroys the completion at once, without throwing. If it did not, this may
+    // be gone by now: only its address is looked at.
+    const bool dropped = std::exchange(being_scheduled, outer) != this;
+    if (dropped) destroy();
   }
 
   void destroy() noexcept override {
@@ -144,7 +147,12 @@ class wait_op final : public Base {
     completion(completion&& other) noexcept : op_(std::exchange(other.op_, nullptr)), alloc_(other.alloc_) {}
     completion& operator=(completion&&) = delete;
     ~completion() {
-      if (op_ && being_scheduled != op_) op_->destroy();
+      if (!op_) return;
+      if (being_scheduled == op_) {
+        being_scheduled = nullptr;  // complete() decides
+      } else {
+        op_->destroy();
+      }
     }
 
     allocator_type get_allocator() const noexcept { return alloc_; }
