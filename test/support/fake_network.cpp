@@ -1,0 +1,236 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "fake_network.hpp"
+
+#include <algorithm>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <utility>
+
+#include "context_service.hpp"
+#include "parked_operations.hpp"
+
+namespace cocp::test {
+
+using detail::peek_result;
+using detail::time_point;
+
+void fake_peer::send(std::string_view bytes) {
+  inbox += bytes;
+  if (changed) changed();
+}
+
+void fake_peer::fin() {
+  end = asio::error::eof;
+  if (changed) changed();
+}
+
+void fake_peer::reset() {
+  inbox.clear();
+  end = asio::error::connection_reset;
+  if (changed) changed();
+}
+
+class fake_network::timer final : public detail::timer {
+ public:
+  timer(std::shared_ptr<fake_network> net, const asio::any_io_executor& ex)
+      : net_(std::move(net)), ex_(ex), parked_(parked_operations::of(ex)) {}
+  ~timer() override { stop(); }
+
+  void expires_at(time_point t) override {
+    stop();
+    time_ = t;
+  }
+
+  void async_wait(detail::wait_handler handler) override {
+    waits_.push_back(parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted)));
+    if (time_ <= net_->now_) {
+      fire({});
+    } else if (time_ != time_point::max() && waits_.size() == 1) {
+      net_->timers_.emplace(time_, this);
+    }
+  }
+
+  void cancel() noexcept override { stop(); }
+
+  void fire(error_code ec) {
+    for (auto ticket : std::exchange(waits_, {})) parked_.complete(ticket, ec);
+  }
+
+ private:
+  void stop() {
+    std::erase_if(net_->timers_, [this](const auto& entry) { return entry.second == this; });
+    fire(asio::error::operation_aborted);
+  }
+
+  const std::shared_ptr<fake_network> net_;
+  const asio::any_io_executor ex_;
+  parked_operations& parked_;
+  time_point time_;
+  std::vector<parked_operations::ticket> waits_;
+};
+
+class fake_network::stream final : public detail::stream {
+ public:
+  stream(std::shared_ptr<fake_network> net, const asio::any_io_executor& ex)
+      : net_(std::move(net)), ex_(ex), parked_(parked_operations::of(ex)) {}
+  ~stream() override {
+    if (users_.use_count() > 1) ++net_->destroyed_in_use;
+    hang_up();
+    abort(asio::error::operation_aborted);
+  }
+
+  void async_connect(const endpoint& to, detail::wait_handler handler) override {
+    net_->attempts.push_back(net_->elapsed());
+    auto result = net_->default_result;
+    if (!net_->next_results.empty()) {
+      result = net_->next_results.front();
+      net_->next_results.pop_front();
+    }
+    to_ = to;
+    connect_ = parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted));
+    if (result == connect_result::hangs) return;
+    if (result == connect_result::refused) {
+      parked_.complete(connect_, error_code(asio::error::connection_refused));
+      return;
+    }
+    peer_ = std::make_shared<fake_peer>();
+    peer_->changed = [this] { advance(); };
+    net_->peers.push_back(peer_);
+    if (net_->on_accept) net_->on_accept(*peer_);
+    parked_.complete(connect_, error_code());
+  }
+
+  void async_read_some(asio::mutable_buffer buffer, detail::io_handler handler) override {
+    buffer_ = buffer;
+    read_ =
+        parked_.park_using(users_, ex_, std::move(handler), error_code(asio::error::operation_aborted), std::size_t{0});
+    advance();
+  }
+
+  void async_write_some(asio::const_buffer buffer, detail::io_handler handler) override {
+    write_ =
+        parked_.park_using(users_, ex_, std::move(handler), error_code(asio::error::operation_aborted), std::size_t{0});
+    if (shut_ || peer_->end == asio::error::connection_reset) {
+      parked_.complete(write_, error_code(asio::error::broken_pipe), std::size_t{0});
+    } else if (!peer_->stalled) {
+      // Asio's own: the bytes are gone before the handler is called.
+      peer_->received.append(static_cast<const char*>(buffer.data()), buffer.size());
+      parked_.complete(write_, error_code(), buffer.size());
+    }
+  }
+
+  void async_wait_readable(detail::wait_handler handler) override {
+    readable_.push_back(parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted)));
+    advance();
+  }
+
+  peek_result peek(error_code& ec) noexcept override {
+    if (!peer_->inbox.empty()) return peek_result::unread;
+    if (!peer_->end) return peek_result::quiet;
+    ec = peer_->end;
+    return peek_result::dead;
+  }
+
+  void shutdown() noexcept override {
+    shut_ = true;
+    hang_up();
+    parked_.complete(read_, error_code(asio::error::eof), std::size_t{0});
+    parked_.complete(write_, error_code(asio::error::broken_pipe), std::size_t{0});
+  }
+
+  endpoint remote_endpoint() const override { return to_; }
+
+ private:
+  /// Completes what the peer's state allows.
+  void advance() {
+    if (peer_->inbox.empty() && !peer_->end) return;
+    for (auto ticket : std::exchange(readable_, {})) parked_.complete(ticket, error_code());
+    // It may have been cancelled.
+    if (!parked_.is_parked(read_)) return;
+    const auto ticket = std::exchange(read_, 0);
+    if (peer_->inbox.empty()) {
+      parked_.complete(ticket, peer_->end, std::size_t{0});
+      return;
+    }
+    const std::size_t n = std::min(buffer_.size(), peer_->inbox.size());
+    std::copy_n(peer_->inbox.data(), n, static_cast<char*>(buffer_.data()));
+    peer_->inbox.erase(0, n);
+    parked_.complete(ticket, error_code(), n);
+  }
+
+  void hang_up() noexcept {
+    if (!peer_) return;
+    peer_->gone = true;
+    peer_->changed = nullptr;
+  }
+
+  void abort(error_code ec) {
+    for (auto ticket : std::exchange(readable_, {})) parked_.complete(ticket, ec);
+    parked_.complete(connect_, ec);
+    parked_.complete(read_, ec, std::size_t{0});
+    parked_.complete(write_, ec, std::size_t{0});
+  }
+
+  const std::shared_ptr<fake_network> net_;
+  const asio::any_io_executor ex_;
+  parked_operations& parked_;
+  std::shared_ptr<fake_peer> peer_;
+  endpoint to_;
+  bool shut_ = false;
+  /// Shared with the reads and writes whose handlers were not called yet.
+  const std::shared_ptr<void> users_ = std::make_shared<char>();
+  asio::mutable_buffer buffer_;
+  parked_operations::ticket connect_ = 0;
+  parked_operations::ticket read_ = 0;
+  parked_operations::ticket write_ = 0;
+  std::vector<parked_operations::ticket> readable_;
+};
+
+std::shared_ptr<fake_network> fake_network::install(asio::io_context& io, std::uint64_t seed) {
+  std::shared_ptr<fake_network> net(new fake_network(seed));
+  // First the service that the fake objects need, so that it is shut down after those of cocp.
+  parked_operations::of(io.get_executor());
+  detail::context_service::of(io.get_executor()).set_environment(net);
+  return net;
+}
+
+std::size_t fake_network::open() const {
+  return static_cast<std::size_t>(std::count_if(peers.begin(), peers.end(), [](const auto& p) { return !p->gone; }));
+}
+
+void fake_network::move(duration d) {
+  now_ += d;
+  while (!timers_.empty() && timers_.begin()->first <= now_) {
+    timer* due = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    due->fire({});
+  }
+}
+
+std::optional<time_point> fake_network::next_timer() const {
+  if (timers_.empty()) return std::nullopt;
+  return timers_.begin()->first;
+}
+
+std::unique_ptr<detail::timer> fake_network::make_timer(const asio::any_io_executor& ex) {
+  return std::make_unique<timer>(shared_from_this(), ex);
+}
+
+std::unique_ptr<detail::stream> fake_network::make_stream(const asio::any_io_executor& ex, const connection_options&) {
+  return std::make_unique<stream>(shared_from_this(), ex);
+}
+
+void fake_network::async_resolve(const asio::any_io_executor& ex, std::string host, std::string service,
+                                 detail::resolve_handler handler) {
+  auto& parked = parked_operations::of(ex);
+  std::vector<endpoint> found;
+  const auto ticket = parked.park(ex, std::move(handler), error_code(asio::error::operation_aborted), found);
+  if (host == "unanswered") return;
+  const auto port = static_cast<unsigned short>(std::stoul(service));
+  found.emplace_back(asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), port));
+  parked.complete(ticket, error_code(), found);
+}
+
+}  // namespace cocp::test

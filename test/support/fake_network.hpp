@@ -1,0 +1,103 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "environment.hpp"
+
+namespace cocp::test {
+
+namespace asio = boost::asio;
+
+/// The far end of a stream of the fake network.
+class fake_peer {
+ public:
+  /// What the client has sent.
+  std::string received;
+  /// True when the client has closed its end, or shut it down.
+  bool gone = false;
+
+  void send(std::string_view bytes);
+  /// The client reads what was sent, then an end.
+  void fin();
+  /// The client's operations fail with `connection_reset`.
+  void reset();
+  /// Writes of the client do not complete any more.
+  void stall() { stalled = true; }
+
+  // For the stream.
+  std::string inbox;
+  error_code end;
+  bool stalled = false;
+  std::function<void()> changed;
+};
+
+/// A network and a clock that do only what the test says: put under all that is made on an `io_context` afterwards.
+/// Connects succeed at once unless told otherwise; answers to reads, writes and timers come through the context, as
+/// from real ones. One thread.
+class fake_network final : public detail::environment, public std::enable_shared_from_this<fake_network> {
+ public:
+  enum class connect_result { accepted, refused, hangs };
+
+  /// Makes one and installs it. `seed` is that of the delays' randomness.
+  static std::shared_ptr<fake_network> install(asio::io_context& io, std::uint64_t seed = 1);
+
+  /// \name What connects do
+  /// @{
+  connect_result default_result = connect_result::accepted;
+  /// For the next attempts, before the default.
+  std::deque<connect_result> next_results;
+  /// Called with each peer when it was accepted.
+  std::function<void(fake_peer&)> on_accept;
+  /// @}
+
+  /// \name What happened
+  /// @{
+  /// When each attempt began, counted from the start.
+  std::vector<duration> attempts;
+  std::vector<std::shared_ptr<fake_peer>> peers;
+  /// The peers that are still connected.
+  std::size_t open() const;
+  /// Streams that were destroyed while somebody read or wrote.
+  unsigned destroyed_in_use = 0;
+  /// @}
+
+  /// How long it has run.
+  duration elapsed() const { return now_ - start_; }
+  /// Moves the clock and makes due timers go off. Runs no handler.
+  void move(duration d);
+  /// The time of the next timer; none if no timer is set or all are set to never.
+  std::optional<detail::time_point> next_timer() const;
+
+  detail::time_point now() const noexcept override { return now_; }
+  std::uint64_t random() noexcept override { return random_(); }
+  std::unique_ptr<detail::timer> make_timer(const asio::any_io_executor& ex) override;
+  std::unique_ptr<detail::stream> make_stream(const asio::any_io_executor& ex,
+                                              const connection_options& options) override;
+  /// Every name is 127.0.0.1, except "unanswered", for which no answer comes.
+  void async_resolve(const asio::any_io_executor& ex, std::string host, std::string service,
+                     detail::resolve_handler handler) override;
+
+ private:
+  class timer;
+  class stream;
+  explicit fake_network(std::uint64_t seed) : random_(seed) {}
+
+  const detail::time_point start_{std::chrono::hours(1)};
+  detail::time_point now_ = start_;
+  std::mt19937_64 random_;
+  std::multimap<detail::time_point, timer*> timers_;
+};
+
+}  // namespace cocp::test

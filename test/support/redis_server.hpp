@@ -1,0 +1,36 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "support/process.hpp"
+#include "support/reserved_port.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <optional>
+#include <string>
+
+namespace cocp::test {
+
+/// A real redis-server on a port of 127.0.0.1 that stays its own while it is down. It keeps nothing: after a restart it
+/// is empty.
+class redis_server {
+ public:
+  /// Started, and accepting connections.
+  /// \throws std::exception when there is no `redis-server` in PATH, or it does not come up
+  redis_server();
+
+  /// As in "127.0.0.1:12345".
+  std::string address() const { return port_.address(); }
+
+  /// SIGKILL; all its sockets are closed when this returns.
+  void kill();
+  /// Accepting connections when this returns. \throws as the constructor
+  void start();
+
+ private:
+  reserved_port port_;
+  temporary_directory directory_;
+  std::optional<process> process_;
+};
+
+}  // namespace cocp::test

@@ -1,0 +1,24 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <exception>
+#include <utility>
+
+namespace cocp::test {
+
+/// Runs a coroutine, and then the context until it is out of work. What the coroutine throws is thrown on, as soon as
+/// it is thrown.
+inline void run(boost::asio::io_context& io, boost::asio::awaitable<void> body) {
+  boost::asio::co_spawn(io, std::move(body), [](std::exception_ptr error) {
+    if (error) std::rethrow_exception(error);
+  });
+  io.restart();
+  io.run();
+}
+
+}  // namespace cocp::test

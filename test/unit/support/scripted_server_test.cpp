@@ -1,0 +1,326 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "support/scripted_server.hpp"
+
+#include "support/eventually.hpp"
+#include "support/fd_check.hpp"
+#include "support/plain_connection.hpp"
+#include "support/run.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace asio = boost::asio;
+using namespace cocp::test;
+using boost::system::error_code;
+
+namespace {
+
+asio::awaitable<error_code> connect_error(asio::ip::tcp::endpoint to) {
+  asio::ip::tcp::socket socket(co_await asio::this_coro::executor);
+  auto [ec] = co_await socket.async_connect(to, asio::as_tuple(asio::use_awaitable));
+  co_return ec;
+}
+
+asio::awaitable<void> expect(plain_connection& c, std::string bytes) {
+  std::string got(bytes.size(), '\0');
+  co_await c.read(asio::buffer(got));
+  BOOST_TEST(got == bytes);
+}
+
+asio::awaitable<void> ask(plain_connection& c, std::string bytes) {
+  co_await c.write(asio::buffer(bytes));
+  co_await expect(c, bytes);
+}
+
+// How the peer's stream ends: `eof` for a FIN, `connection_reset` for an RST.
+asio::awaitable<error_code> end_of(plain_connection& c) {
+  std::array<char, 64> rest;
+  auto [ec, n] = co_await c.socket.async_read_some(asio::buffer(rest), asio::as_tuple(asio::use_awaitable));
+  BOOST_TEST(n == 0u);
+  co_return ec;
+}
+
+// What has come without being waited for.
+std::size_t available(plain_connection& c) { return c.socket.available(); }
+
+struct fixture {
+  template <class Body>
+  void run(Body body) {
+    cocp::test::run(io, body());
+  }
+
+  fd_check descriptors;
+  asio::io_context io{1};
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(scripted_server_, fixture)
+
+BOOST_AUTO_TEST_CASE(it_echoes_until_the_peer_ends_its_side) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor());
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await ask(c, "hello");
+    co_await ask(c, "world");
+    BOOST_TEST(server.accepted() == 1u);
+    BOOST_TEST(server.open() == 1u);
+    BOOST_TEST(server.received() == 10u);
+    BOOST_TEST(server.sent() == 10u);
+    c.socket.shutdown(asio::ip::tcp::socket::shutdown_send);
+    BOOST_TEST(co_await end_of(c) == asio::error::eof);
+    BOOST_TEST(server.open() == 0u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_larger_than_its_buffer_comes_back_whole) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor());
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await ask(c, std::string(100'000, 'x'));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(it_accepts_and_closes) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::close{}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    BOOST_TEST(co_await end_of(c) == asio::error::eof);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(it_accepts_and_resets) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::reset{}});
+    plain_connection c(io.get_executor());
+    auto [ec] = co_await c.socket.async_connect(server.endpoint(), asio::as_tuple(asio::use_awaitable));
+    if (!ec) ec = co_await end_of(c);
+    BOOST_TEST(ec == asio::error::connection_reset);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(it_closes_after_n_bytes_with_a_fin_though_more_was_sent) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::echo{3}, step::close{}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await c.write(asio::buffer("abcdef", 6));
+    co_await expect(c, "abc");
+    BOOST_TEST(co_await end_of(c) == asio::error::eof);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(it_resets_in_the_middle_of_an_answer) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::receive{6}, step::send{"abc"}, step::hold{}, step::reset{}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await c.write(asio::buffer("abcdef", 6));
+    co_await expect(c, "abc");
+    server.release();
+    BOOST_TEST(co_await end_of(c) == asio::error::connection_reset);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_stalled_session_reads_and_answers_nothing) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::stall{}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await c.write(asio::buffer("hello", 5));
+    co_await eventually([&] { return server.accepted() == 1; });
+    server.release();
+    BOOST_TEST(server.received() == 0u);
+    BOOST_TEST(server.open() == 1u);
+    server.close_all();
+    BOOST_TEST(co_await end_of(c) == asio::error::eof);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_late_answer_comes_when_it_is_released) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::late_echo{}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await c.write(asio::buffer("one", 3));
+    BOOST_TEST(co_await eventually([&] { return server.held() == 1; }));
+    BOOST_TEST(server.received() == 3u);
+    BOOST_TEST(available(c) == 0u);
+    server.release();
+    co_await expect(c, "one");
+    BOOST_TEST(server.held() == 0u);
+    // A release that comes first is not lost.
+    server.release();
+    co_await ask(c, "two");
+  });
+}
+
+BOOST_AUTO_TEST_CASE(held_answers_are_released_in_order) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::late_echo{}});
+    plain_connection first(io.get_executor()), second(io.get_executor());
+    co_await first.connect(server.endpoint());
+    co_await second.connect(server.endpoint());
+    co_await first.write(asio::buffer("1", 1));
+    BOOST_TEST(co_await eventually([&] { return server.held() == 1; }));
+    co_await second.write(asio::buffer("2", 1));
+    BOOST_TEST(co_await eventually([&] { return server.held() == 2; }));
+    server.release();
+    co_await expect(first, "1");
+    BOOST_TEST(server.held() == 1u);
+    BOOST_TEST(available(second) == 0u);
+    server.release();
+    co_await expect(second, "2");
+  });
+}
+
+BOOST_AUTO_TEST_CASE(it_pushes_bytes_unasked) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::send{"220 ready"}, step::echo{}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await expect(c, "220 ready");
+    co_await ask(c, "hello");
+    server.push_all("push");
+    co_await expect(c, "push");
+    BOOST_TEST(server.sent() == 18u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(each_session_has_the_script_of_its_turn) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor());
+    server.behave_once({step::close{}});
+    server.behave_once({step::receive{1}, step::reset{}});
+    plain_connection first(io.get_executor()), second(io.get_executor()), third(io.get_executor());
+    co_await first.connect(server.endpoint());
+    BOOST_TEST(co_await end_of(first) == asio::error::eof);
+    co_await second.connect(server.endpoint());
+    co_await second.write(asio::buffer("x", 1));
+    BOOST_TEST(co_await end_of(second) == asio::error::connection_reset);
+    co_await third.connect(server.endpoint());
+    co_await ask(third, "hello");
+    server.behave({step::close{}});
+    co_await ask(third, "still echoed");
+  });
+}
+
+BOOST_AUTO_TEST_CASE(all_sessions_are_closed_or_reset_at_once) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor());
+    for (const bool by_reset : {false, true}) {
+      plain_connection a(io.get_executor()), b(io.get_executor());
+      co_await a.connect(server.endpoint());
+      co_await b.connect(server.endpoint());
+      co_await ask(a, "a");
+      co_await ask(b, "b");
+      by_reset ? server.reset_all() : server.close_all();
+      // No turn of the context is needed for it.
+      for (plain_connection* c : {&a, &b}) {
+        char byte;
+        error_code ec;
+        c->socket.non_blocking(false);
+        c->socket.read_some(asio::buffer(&byte, 1), ec);
+        BOOST_TEST(ec == (by_reset ? error_code(asio::error::connection_reset) : error_code(asio::error::eof)));
+      }
+      BOOST_TEST(co_await eventually([&] { return server.open() == 0; }));
+    }
+    BOOST_TEST(server.accepted() == 4u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(connects_are_refused_while_it_does_not_listen_and_the_port_stays_its_own) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor());
+    plain_connection before(io.get_executor());
+    co_await before.connect(server.endpoint());
+    co_await ask(before, "hello");
+    for (int round = 0; round < 3; ++round) {
+      server.stop_listening();
+      server.stop_listening();
+      BOOST_TEST(co_await connect_error(server.endpoint()) == asio::error::connection_refused);
+      server.listen_again();
+      server.listen_again();
+      plain_connection after(io.get_executor());
+      co_await after.connect(server.endpoint());
+      co_await ask(after, "back");
+    }
+    co_await ask(before, "sessions go on");
+    BOOST_TEST(server.accepted() == 4u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(its_destructor_resets_what_is_open_and_leaves_no_work) {
+  run([&]() -> asio::awaitable<void> {
+    std::optional<scripted_server> server(std::in_place, io.get_executor(), session_script{step::stall{}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server->endpoint());
+    BOOST_TEST(co_await eventually([&] { return server->open() == 1; }));
+    server.reset();
+    BOOST_TEST(co_await end_of(c) == asio::error::connection_reset);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_context_may_be_destroyed_in_the_middle_of_a_session) {
+  std::optional<asio::io_context> other(std::in_place, 1);
+  std::optional<scripted_server> server(std::in_place, other->get_executor(), session_script{step::late_echo{}});
+  plain_connection c(other->get_executor());
+  asio::co_spawn(*other, c.connect(server->endpoint()), asio::detached);
+  while (server->open() == 0) other->run_one();
+  server.reset();
+  c.socket = asio::ip::tcp::socket(io);
+  other.reset();
+}
+
+BOOST_AUTO_TEST_CASE(it_may_be_used_from_any_thread) {
+  constexpr std::size_t clients = 8, requests = 50;
+  scripted_server server(io.get_executor());
+  auto guard = asio::make_work_guard(io);
+  std::vector<std::thread> threads;
+  for (int n = 0; n < 2; ++n) threads.emplace_back([&] { io.run(); });
+
+  auto client = [&]() -> asio::awaitable<void> {
+    for (std::size_t answered = 0; answered < requests;) {
+      plain_connection c(co_await asio::this_coro::executor);
+      try {
+        co_await c.connect(server.endpoint());
+        char byte = 'x';
+        co_await c.write(asio::buffer(&byte, 1));
+        co_await c.read(asio::buffer(&byte, 1));
+        ++answered;
+      } catch (const boost::system::system_error&) {
+        // Refused, reset, closed; not for ever.
+      }
+    }
+  };
+  std::vector<std::future<void>> done;
+  for (std::size_t n = 0; n < clients; ++n) done.push_back(asio::co_spawn(io, client(), asio::use_future));
+  for (int n = 0; n < 20; ++n) {
+    server.push_all("y");
+    n % 2 == 0 ? server.close_all() : server.reset_all();
+    server.stop_listening();
+    server.listen_again();
+    std::this_thread::yield();
+  }
+  for (auto& d : done) d.get();
+  server.stop_listening();
+  guard.reset();
+  for (auto& t : threads) t.join();
+  BOOST_TEST(server.open() == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
