@@ -1,0 +1,121 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Runs N operations of one kind and does nothing else, for tools that count instructions: those of one operation are
+// the difference between two runs, divided by the difference between their Ns. See `bench/instructions`.
+#include "echo_server.hpp"
+#include "floor_pool.hpp"
+#include "free_port.hpp"
+#include "round_trip.hpp"
+#include "server_process.hpp"
+
+#include <cocp/pool.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using namespace std::chrono_literals;
+
+constexpr const char* usage =
+    "usage: cocp-echo-count KIND N\n"
+    "  raw        a 64-byte message there and back over a socket\n"
+    "  lease      the same through a lease\n"
+    "  floor      get and put with a mutex and a list\n"
+    "  get        get and put with cocp\n"
+    "  unchecked  the same without a look at the connection (check_after)\n";
+
+constexpr std::size_t pool_size = 10;
+
+/// The answer comes this much later than asked for, so that the client always waits for it, as over a network, and runs
+/// the same instructions each time.
+constexpr auto answer_delay = 500us;
+
+void run(asio::io_context& io, asio::awaitable<void> body) {
+  asio::co_spawn(io, std::move(body), [](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  });
+  io.run();
+}
+
+template <class RoundTrip>
+asio::awaitable<void> repeat(RoundTrip& round_trip, std::uint64_t n) {
+  for (; n != 0; --n) co_await round_trip();
+}
+
+template <class Pool>
+asio::awaitable<void> get_and_put(Pool& pool, std::uint64_t n) {
+  for (; n != 0; --n) {
+    auto item = co_await pool.get();
+    if (!item) throw std::logic_error("nothing is free");
+  }
+}
+
+asio::awaitable<void> with_pool(cocp::pool& pool, std::string_view kind, std::uint64_t n) {
+  co_await pool.ready(pool_size);
+  if (kind == "lease") {
+    bench::leased_round_trip round_trip(pool);
+    co_await repeat(round_trip, n);
+  } else {
+    co_await get_and_put(pool, n);
+  }
+  co_await pool.drain();
+}
+
+void count(std::string_view kind, std::uint64_t n) {
+  asio::io_context io{1};
+  if (kind == "floor") {
+    bench::floor_pool<int> pool(pool_size);
+    return run(io, get_and_put(pool, n));
+  }
+  const unsigned short port = bench::free_port();
+  bench::server_process server(bench::echo_server(port, answer_delay));
+  server.start_now();
+  if (kind == "raw") {
+    bench::raw_round_trip round_trip(io, {asio::ip::address_v4::loopback(), port});
+    return run(io, repeat(round_trip, n));
+  }
+  const cocp::duration check_after = kind == "unchecked" ? cocp::duration(1h) : cocp::duration(0);
+  cocp::pool pool(io, {.address = "127.0.0.1:" + std::to_string(port)},
+                  {.size = pool_size, .check_after = check_after});
+  run(io, with_pool(pool, kind, n));
+}
+
+bool is_kind(std::string_view kind) {
+  for (const std::string_view known : {"raw", "lease", "floor", "get", "unchecked"}) {
+    if (kind == known) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bench::serve_if_asked(argc, argv);
+  std::uint64_t n = 0;
+  const std::string_view number = argc == 3 ? argv[2] : "";
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), n);
+  if (number.empty() || error != std::errc{} || end != number.data() + number.size() || !is_kind(argv[1])) {
+    std::cerr << usage;
+    return 2;
+  }
+  try {
+    count(argv[1], n);
+  } catch (const std::exception& e) {
+    std::cerr << "cocp-echo-count: " << e.what() << '\n';
+    return EXIT_FAILURE;
+  }
+}

@@ -1,0 +1,63 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/pool.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
+#include <cstddef>
+#include <stdexcept>
+
+namespace bench {
+
+constexpr std::size_t message_size = 64;
+
+/// One side of the comparison: one message there and back over a socket of one's own.
+class raw_round_trip {
+ public:
+  raw_round_trip(boost::asio::io_context& io, const boost::asio::ip::tcp::endpoint& server) : socket_(io) {
+    socket_.connect(server);
+    socket_.set_option(boost::asio::ip::tcp::no_delay(true));
+  }
+
+  boost::asio::awaitable<void> operator()() {
+    co_await boost::asio::async_write(socket_, boost::asio::buffer(asked_), boost::asio::use_awaitable);
+    co_await boost::asio::async_read(socket_, boost::asio::buffer(answer_), boost::asio::use_awaitable);
+    if (answer_ != asked_) throw std::runtime_error("wrong answer");
+    ++asked_[0];
+  }
+
+ private:
+  boost::asio::ip::tcp::socket socket_;
+  std::array<unsigned char, message_size> asked_{};
+  std::array<unsigned char, message_size> answer_{};
+};
+
+/// The other side: the same through a lease of its own each time.
+class leased_round_trip {
+ public:
+  explicit leased_round_trip(cocp::pool& pool) : pool_(pool) {}
+
+  boost::asio::awaitable<void> operator()() {
+    cocp::lease conn = co_await pool_.get();
+    co_await conn->write(boost::asio::buffer(asked_));
+    co_await conn->read(boost::asio::buffer(answer_));
+    if (answer_ != asked_) throw std::runtime_error("wrong answer");
+    ++asked_[0];
+  }
+
+ private:
+  cocp::pool& pool_;
+  std::array<unsigned char, message_size> asked_{};
+  std::array<unsigned char, message_size> answer_{};
+};
+
+}  // namespace bench
