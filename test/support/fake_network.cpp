@@ -106,7 +106,11 @@ class fake_network::stream final : public detail::stream {
     buffer_ = buffer;
     read_ =
         parked_.park_using(users_, ex_, std::move(handler), error_code(asio::error::operation_aborted), std::size_t{0});
-    advance();
+    if (shut_) {
+      parked_.complete(std::exchange(read_, 0), error_code(asio::error::eof), std::size_t{0});
+    } else {
+      advance();
+    }
   }
 
   void async_write_some(asio::const_buffer buffer, detail::io_handler handler) override {

@@ -333,6 +333,12 @@ struct delayed_operation {
   Handler handler;
 
   void operator()(error_code ec) {
+    if (!ec && !target->is_up()) {
+      // Taken down since the operation began on its behalf: end() says why.
+      operation<Kind> op(*target);
+      ec = asio::error::operation_aborted;
+      op.end(ec);
+    }
     if (ec) {
       std::move(handler)(ec, std::size_t{0});
     } else {

@@ -51,7 +51,7 @@ class stream {
   /// Looks without waiting and without consuming. `dead` sets `ec` to the cause.
   virtual peek_result peek(error_code& ec) noexcept = 0;
 
-  /// Makes every outstanding operation end soon. Any thread, as long as the stream exists.
+  /// Makes every operation end soon, outstanding or started later. Any thread, as long as the stream exists.
   virtual void shutdown() noexcept = 0;
 
   virtual endpoint remote_endpoint() const = 0;
