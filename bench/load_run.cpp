@@ -14,6 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -64,9 +65,8 @@ bool load_run::run() {
 
   const cocp::stats stats = pool_.stats();
   if (watchdog_->fired()) {
-    course_.trouble = drained_
-                          ? "after the end of drain() there was still work, so that run() did not return"
-                          : "drain() did not end: " + std::to_string(stats.leased) + " requests have no answer yet";
+    course_.trouble = drained_ ? "after the end of drain() there was still work, so that run() did not return"
+                               : "drain() did not end; requests without an answer: " + std::to_string(stats.leased);
   }
   live_.end();
   print_summary(std::cout, course_, tally_, stats);

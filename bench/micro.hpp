@@ -3,9 +3,12 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include <benchmark/benchmark.h>
+
+#include <cstdint>
 
 namespace bench {
 
