@@ -51,6 +51,7 @@ void channel::orphan() noexcept {
 
 void channel::end_slowly(unsigned operation, error_code& ec) noexcept {
   wait_list ready;
+  std::unique_ptr<stream> finished;
   std::shared_ptr<channel> self;
   {
     const std::lock_guard lock(mutex_);
@@ -72,8 +73,10 @@ void channel::end_slowly(unsigned operation, error_code& ec) noexcept {
         self = weak_from_this().lock();
         release_waiters(ready);
       }
-    } else if (!(now & (reading | writing)) && owner_) {
-      owner_->on_channel_drained();
+    } else if (!(now & (reading | writing))) {
+      if (owner_) owner_->on_channel_drained();
+      // Closed for good: its supervisor may have gone.
+      if (gone_) finished = take_under_lock();
     }
     if (!(now & orphaned) || (now & (reading | writing))) operation = 0;
   }
@@ -108,6 +111,7 @@ leftover channel::end_use_slowly(bool spoiled, bool unwanted) noexcept {
       result = leftover::dirty;
     } else {
       result = now & used ? leftover::used : leftover::unused;
+      if (now & used) set(touched);
     }
     clear(used | dirty | expired | timed | (gone_ ? 0u : unsigned{closed}));
   }
@@ -118,6 +122,7 @@ leftover channel::end_use_slowly(bool spoiled, bool unwanted) noexcept {
 void channel::lose(loss why, error_code verdict) noexcept {
   const unsigned before = clear(up);
   why.answered = before & answered;
+  why.touched = before & (used | touched);
   last_loss_ = why;
   if (why.cause) last_error_ = why.cause;
   verdict_ = verdict;
@@ -138,7 +143,7 @@ bool channel::open(std::unique_ptr<stream>& s) {
     socket_ = stream_->plain();
     verdict_ = {};
     generation_.fetch_add(1, std::memory_order_relaxed);
-    clear(used | answered | dirty);
+    clear(used | answered | dirty | touched);
     set(up);
     release_waiters(ready);
   }
@@ -211,6 +216,10 @@ void channel::close_use() noexcept {
 
 std::unique_ptr<stream> channel::take() noexcept {
   const std::lock_guard lock(mutex_);
+  return take_under_lock();
+}
+
+std::unique_ptr<stream> channel::take_under_lock() noexcept {
   if (!is_drained()) return nullptr;
   socket_ = nullptr;
   return std::move(stream_);
@@ -239,25 +248,28 @@ endpoint channel::remote_endpoint() const {
   return is_up() ? stream_->remote_endpoint() : endpoint();
 }
 
-void channel::wait(channel_waiter& w) noexcept {
+void channel::wait(channel_waiter& w) {
   wait_list now;
+  bool refused = false;
   bool dropped = false;
   {
     const std::lock_guard lock(mutex_);
-    w.error = refusal(w.operation());
-    if (!ex_) {
-      dropped = true;
-    } else if (w.error) {
-      now.push_back(w);
-    } else {
-      w.waiting = true;
-      waiters_.push_back(w);
-      // The operation in front has no reason to take the lock before it sees this mark; so look again after it.
-      set(queued);
-      release_waiters(now);
+    dropped = !ex_;
+    if (!dropped) {
+      w.error = refusal(w.operation());
+      refused = w.error.failed();
+      if (!refused) {
+        w.waiting = true;
+        waiters_.push_back(w);
+        // The operation in front has no reason to take the lock before it sees this mark; so look again after it.
+        set(queued);
+        release_waiters(now);
+      }
     }
   }
-  if (dropped) {
+  if (refused) {
+    complete_now(w);
+  } else if (dropped) {
     w.destroy();
   } else {
     complete_all(now);

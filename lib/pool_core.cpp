@@ -36,7 +36,7 @@ pool_options checked(pool_options o) {
 
 std::shared_ptr<wait_owner> queue_of(const std::shared_ptr<pool_core>& core) noexcept { return core; }
 
-void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout) noexcept {
+void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout) {
   core.wait_for_lease(w, timeout);
 }
 
@@ -201,7 +201,8 @@ void pool_core::put_idle(slot& s) noexcept {
     tick_ = env_->now();
     next_watch_ = later(tick_, watch_after);
     wake_by(next_watch_);
-  } else if (!s.verify && next_verify_ == time_point::max()) {
+  }
+  if (!s.verify && next_verify_ == time_point::max()) {
     next_verify_ = later(s.idle_since, options_.check_after);
     wake_by(next_verify_);
   }
@@ -224,7 +225,7 @@ bool pool_core::may_wait(pool_waiter& w, std::optional<duration> timeout) noexce
   return false;
 }
 
-void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout) noexcept {
+void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout) {
   if (!timeout) timeout = options_.get_timeout;
   for (;;) {
     w.result = take_idle();
@@ -249,10 +250,10 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout)
     enqueue(w, lease_waiters_, timeout);
     return;
   }
-  complete(w);
+  complete_now(w);
 }
 
-void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) noexcept {
+void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
   {
     std::unique_lock lock(mutex_);
     if (!ex_) {
@@ -267,7 +268,7 @@ void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) noexcept {
       return;
     }
   }
-  complete(w);
+  complete_now(w);
 }
 
 void pool_core::wait_until_drained(event_waiter& w) noexcept {
@@ -332,6 +333,7 @@ void pool_core::withdraw(pool_waiter& w) noexcept {
   pool_core& self = *static_cast<slot&>(*taken).core;
   const std::lock_guard lock(self.mutex_);
   --self.counters_.gets;
+  if (w.queue) --self.counters_.waits;
   ++self.counters_.cancelled;
 }
 

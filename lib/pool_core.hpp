@@ -39,8 +39,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// An idle connection that passed its check, or an empty lease.
   lease take_idle() noexcept;
-  void wait_for_lease(lease_waiter& w, std::optional<duration> timeout) noexcept;
-  void wait_until_up(event_waiter& w, std::size_t wanted) noexcept;
+  void wait_for_lease(lease_waiter& w, std::optional<duration> timeout);
+  void wait_until_up(event_waiter& w, std::size_t wanted);
   void wait_until_drained(event_waiter& w) noexcept;
   void cancel(waiter& w) noexcept override;
 

@@ -75,17 +75,18 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     const loss why = channel_->last_loss();
     channel_->take().reset();
     client_.on_down(why);
-    if (why.on_purpose) {
+    const bool early = !why.answered && env_->now() - since < options_.retry_min;
+    // A server that speaks first without leave has not failed less for being a moment late.
+    if (why.on_purpose && !(early && !why.touched && why.cause == errc::unsolicited_data)) {
       failures = 0;
       tell({event_kind::replaced, severity::info, to_.text, why.cause, 0, {}, why.reason});
       continue;
     }
     // An endpoint that accepts and closes is not hammered: such a connect counts as a failed attempt.
-    const bool short_lived = !why.answered && env_->now() - since < options_.retry_min;
-    failures = short_lived ? failures + 1 : 0;
-    const duration delay = short_lived ? next_delay(failures) : duration::zero();
+    failures = early ? failures + 1 : 0;
+    const duration delay = early ? next_delay(failures) : duration::zero();
     tell({event_kind::disconnected, severity::warning, to_.text, why.cause, 0, delay, why.reason});
-    if (short_lived) co_await back_off(delay);
+    if (early) co_await back_off(delay);
   }
   if (channel_->is_drained()) channel_->take().reset();
   while (!channel_->retry_completions()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));

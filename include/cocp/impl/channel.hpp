@@ -75,6 +75,8 @@ struct loss {
   bool on_purpose = false;
   /// True if a read had brought something since it was opened.
   bool answered = false;
+  /// True if anybody had started an operation on it.
+  bool touched = false;
 };
 
 /// The gate between the operations of a connection's users and the stream that its supervisor provides.
@@ -89,17 +91,18 @@ struct loss {
 class channel final : public wait_owner, public std::enable_shared_from_this<channel> {
  public:
   enum : unsigned {
-    up = 1,          ///< The stream may be used.
-    reading = 2,     ///< A read is outstanding.
-    writing = 4,     ///< A write is outstanding.
-    used = 8,        ///< An operation was started during this lease.
-    answered = 16,   ///< A read has brought something since the stream was opened.
-    dirty = 32,      ///< An operation of this lease failed, was cancelled or expired.
-    expired = 64,    ///< The time of `expires_after` has passed.
-    closed = 128,    ///< `close` was called, for this lease or for good.
-    queued = 256,    ///< Somebody waits in `waiters_`.
-    timed = 512,     ///< `expires_after` was called during this lease.
-    orphaned = 1024  ///< No owner is left.
+    up = 1,           ///< The stream may be used.
+    reading = 2,      ///< A read is outstanding.
+    writing = 4,      ///< A write is outstanding.
+    used = 8,         ///< An operation was started during this lease.
+    answered = 16,    ///< A read has brought something since the stream was opened.
+    dirty = 32,       ///< An operation of this lease failed, was cancelled or expired.
+    expired = 64,     ///< The time of `expires_after` has passed.
+    closed = 128,     ///< `close` was called, for this lease or for good.
+    queued = 256,     ///< Somebody waits in `waiters_`.
+    timed = 512,      ///< `expires_after` was called during this lease.
+    orphaned = 1024,  ///< No owner is left.
+    touched = 2048    ///< A lease that did I/O has ended since the stream was opened.
   };
 
   /// `owner` may be null. A `single_use` channel is opened once: when it is down nobody waits.
@@ -142,7 +145,7 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
   stream* current() const noexcept { return stream_.get(); }
 
   /// Waits until `w.operation()` may start. `w` completes through its executor.
-  void wait(channel_waiter& w) noexcept;
+  void wait(channel_waiter& w);
   void cancel(waiter& w) noexcept override;
 
   void expires_after(duration d);
@@ -167,10 +170,10 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
   leftover end_use(Spoiled spoiled, bool unwanted) noexcept {
     unsigned w = word_.load(std::memory_order_acquire);
     if (unwanted) return end_use_slowly(false, true);
-    if ((w & ~answered) == up) return leftover::unused;
+    if ((w & ~(answered | touched)) == up) return leftover::unused;
     if (spoiled()) return end_use_slowly(true, false);
-    while ((w & ~answered) == (up | used)) {
-      if (word_.compare_exchange_weak(w, w & ~used, std::memory_order_acq_rel, std::memory_order_acquire)) {
+    while ((w & ~(answered | touched)) == (up | used)) {
+      if (word_.compare_exchange_weak(w, (w & ~used) | touched, std::memory_order_acq_rel, std::memory_order_acquire)) {
         return leftover::used;
       }
     }
@@ -217,6 +220,7 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
   /// Under `mutex_`.
   void lose(loss why, error_code verdict) noexcept;
   void expire() noexcept;
+  std::unique_ptr<stream> take_under_lock() noexcept;
   error_code refusal(unsigned operation) noexcept;
   void take_waiters(wait_list& into, error_code ec) noexcept;
   /// Takes those who may start now, each with its operation begun.

@@ -56,7 +56,8 @@ class event_waiter : public pool_waiter {
 /// The pool's queue of cancellable waits.
 std::shared_ptr<wait_owner> queue_of(const std::shared_ptr<pool_core>& core) noexcept;
 /// Completes `w` with a lease or an error, now or later, always through its executor. No `timeout`: the pool's own.
-void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout) noexcept;
+/// Throws if that executor refuses what is due at once: then nothing was started.
+void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout);
 
 /// Starts `pool::async_get`.
 struct initiate_get {

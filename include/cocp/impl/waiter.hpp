@@ -50,6 +50,16 @@ class waiter : public boost::intrusive::list_base_hook<> {
 /// Waiters in order of arrival. Unlinking one needs no search.
 using wait_list = boost::intrusive::list<waiter, boost::intrusive::constant_time_size<false>>;
 
+/// Completes a wait that has ended before it began. Throws if the executor refuses: then nothing was started.
+inline void complete_now(waiter& w) {
+  try {
+    w.complete();
+  } catch (...) {
+    w.destroy();
+    throw;
+  }
+}
+
 /// Has a queue of waiters.
 class wait_owner {
  public:
@@ -124,7 +134,7 @@ class wait_op final : public Base {
     this->dropped();
     allocator alloc(asio::get_associated_allocator(handler_, asio::recycling_allocator<void>()));
     // The handler may own whatever holds the queue; it goes last, from the stack.
-    Handler handler(std::move(handler_));
+    [[maybe_unused]] Handler handler(std::move(handler_));
     free(alloc);
   }
 

@@ -1,0 +1,239 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cocp/pool.hpp>
+
+#include "support/pool_world.hpp"
+
+namespace asio = boost::asio;
+namespace data = boost::unit_test::data;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using cocp::event_kind;
+
+namespace {
+
+/// How a peer ends a connection.
+struct ending {
+  const char* name;
+  void (fake_peer::*end)();
+  cocp::error_code cause;
+
+  friend std::ostream& operator<<(std::ostream& out, const ending& e) { return out << e.name; }
+};
+
+const std::vector<ending> endings{{"FIN", &fake_peer::fin, asio::error::eof},
+                                  {"RST", &fake_peer::reset, asio::error::connection_reset}};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(pool_idle)
+
+// How long the connection was idle when it died: before and while it is watched. It was up for longer than retry_min:
+// a shorter life counts as a failed attempt.
+BOOST_DATA_TEST_CASE(a_connection_that_dies_is_redialled_within_100_ms, data::make(endings) * data::make({0, 10, 5000}),
+                     e, idle_ms) {
+  pool_world w;
+  w.advance(1s);
+  auto lease = w.take();
+  char b = 0;
+  auto got = w.watch(lease->read_some(asio::buffer(&b, 1)));
+  w.peer().send("x");
+  w.settle();
+  lease.put();
+  w.advance(std::chrono::milliseconds(idle_ms));
+  const auto died = w.net().elapsed();
+  (w.peer().*e.end)();
+  w.advance(100ms);
+  BOOST_REQUIRE(w.net().attempts.size() >= 2u);
+  BOOST_TEST((w.net().attempts[1] - died <= 100ms));
+  w.advance(100ms);
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+  BOOST_TEST(counters(*w.pool) == "gets 1, connects 2, disconnects 1, replaced_dead 1");
+  BOOST_TEST(w.log.count(event_kind::disconnected) == 1u);
+  BOOST_TEST(w.log.entries()[1].error == e.cause);
+}
+
+BOOST_DATA_TEST_CASE(a_dead_connection_is_not_given_out_in_the_turn_in_which_it_dies, data::make(endings), e) {
+  pool_world w;
+  w.advance(1s);
+  (w.peer().*e.end)();
+  BOOST_TEST(!w.pool->try_get());
+  auto got = w.get();
+  w.settle();
+  BOOST_TEST((!got->lease || got->lease->generation() == 2u));
+  w.advance(1s);
+  BOOST_REQUIRE(bool(got->lease));
+  BOOST_TEST(got->lease->generation() == 2u);
+  BOOST_TEST(w.pool->stats().replaced_dead == 1u);
+  BOOST_TEST(w.pool->stats().gets == 1u);
+}
+
+BOOST_DATA_TEST_CASE(the_one_behind_a_dead_connection_is_given_out_at_once,
+                     data::make(endings) * data::make({std::size_t{0}, std::size_t{1}}), e, dead) {
+  pool_world w({.size = 2});
+  w.advance(1s);
+  (*w.net().peers[dead].*e.end)();
+  auto lease = w.pool->try_get();
+  BOOST_REQUIRE(bool(lease));
+  auto sent = w.watch(lease->write(asio::buffer("x", 1)));
+  w.settle();
+  BOOST_TEST(sent->value.has_value());
+  BOOST_TEST(w.net().peers[1 - dead]->received == "x");
+}
+
+BOOST_DATA_TEST_CASE(a_connection_that_died_during_a_clean_lease_is_not_handed_to_a_waiter, data::make(endings), e) {
+  pool_world w;
+  auto lease = w.take();
+  auto waiter = w.get();
+  w.settle();
+  (w.peer().*e.end)();
+  w.settle();
+  BOOST_TEST(waiter->ends == 0u);
+  lease.put();
+  w.advance(100ms);
+  BOOST_REQUIRE(bool(waiter->lease));
+  BOOST_TEST(waiter->lease->generation() == 2u);
+  BOOST_TEST(w.pool->stats().replaced_dead == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_is_watched_again_after_each_lease) {
+  pool_world w;
+  for (unsigned round = 1; round <= 3; ++round) {
+    {
+      auto lease = w.take();
+      BOOST_TEST(lease->generation() == round);
+      w.advance(1s);
+    }
+    w.advance(1s);
+    w.peer().fin();
+    w.advance(200ms);
+    BOOST_TEST(w.net().attempts.size() == round + 1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_answer_of_a_lease_does_not_disturb_the_watch) {
+  pool_world w;
+  w.advance(1s);
+  {
+    auto lease = w.take();
+    char b = 0;
+    auto got = w.watch(lease->read_some(asio::buffer(&b, 1)));
+    w.settle();
+    w.peer().send("x");
+    w.settle();
+    BOOST_TEST(got->value.has_value());
+  }
+  w.advance(1s);
+  BOOST_TEST(counters(*w.pool) == "gets 1, connects 1");
+  w.peer().fin();
+  w.advance(100ms);
+  BOOST_TEST(counters(*w.pool) == "gets 1, connects 2, disconnects 1, replaced_dead 1");
+}
+
+BOOST_AUTO_TEST_CASE(bytes_that_come_unasked_replace_it) {
+  pool_world w;
+  w.advance(1s);
+  w.peer().send("surprise");
+  BOOST_TEST(!w.pool->try_get());
+  w.advance(1s);
+  BOOST_TEST(counters(*w.pool) == "connects 2, replaced_dirty 1");
+  BOOST_TEST(w.log.entries()[1].error == errc::unsolicited_data);
+}
+
+BOOST_AUTO_TEST_CASE(bytes_that_come_unasked_are_left_to_the_next_lease_with_allow_unread) {
+  pool_world w({.size = 1, .allow_unread = true});
+  w.advance(1s);
+  w.peer().send("push");
+  w.advance(1s);
+  auto lease = w.take();
+  std::string text(4, '\0');
+  auto got = w.watch(lease->read(asio::buffer(text)));
+  w.settle();
+  BOOST_TEST(got->value.has_value());
+  BOOST_TEST(text == "push");
+  lease.put();
+  w.advance(1s);
+  BOOST_TEST(counters(*w.pool) == "gets 1, connects 1");
+}
+
+BOOST_AUTO_TEST_CASE(unread_bytes_do_not_spin_the_watch) {
+  pool_world w({.size = 1, .allow_unread = true});
+  w.advance(1s);
+  w.peer().send("push");
+  unsigned handlers = 0;
+  const auto end = w.net().elapsed() + 1s;
+  while (handlers < 10'000 && w.net().elapsed() < end && w.step()) ++handlers;
+  BOOST_TEST(handlers < 1000u);
+}
+
+BOOST_AUTO_TEST_SUITE(check_after)
+
+BOOST_AUTO_TEST_CASE(a_connection_idle_for_less_is_not_looked_at) {
+  pool_world w({.size = 1, .check_after = 1s});
+  w.advance(2s);
+  w.take().put();
+  w.peer().fin();
+  BOOST_TEST(bool(w.pool->try_get()));
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_idle_at_least_this_long_is_looked_at) {
+  // Its watch is not what finds it: nothing runs between the end and the look.
+  pool_world w({.size = 1, .check_after = 1s});
+  w.take().put();
+  w.advance(1s);
+  w.peer().fin();
+  BOOST_TEST(!w.pool->try_get());
+}
+
+BOOST_AUTO_TEST_CASE(a_time_shorter_than_the_watch_needs_to_begin_counts_too) {
+  pool_world w({.size = 1, .check_after = 10ms});
+  auto lease = w.take();
+  w.advance(200ms);
+  lease.put();
+  w.advance(10ms);
+  w.peer().fin();
+  BOOST_TEST(!w.pool->try_get());
+}
+
+BOOST_AUTO_TEST_CASE(a_new_connection_is_looked_at_once) {
+  pool_world w({.size = 1, .check_after = 1h});
+  w.settle();
+  w.peer().fin();
+  BOOST_TEST(!w.pool->try_get());
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_on_which_a_lease_did_io_is_looked_at_once) {
+  for (bool waiter : {false, true}) {
+    pool_world w({.size = 1, .check_after = 1h});
+    w.take().put();
+    auto lease = w.take();
+    auto sent = w.watch(lease->write(asio::buffer("ask", 3)));
+    w.settle();
+    w.peer().send("answer");
+    auto next = waiter ? w.get() : nullptr;
+    lease.put();
+    if (!waiter) BOOST_TEST(!w.pool->try_get());
+    w.advance(1s);
+    BOOST_TEST(w.pool->stats().replaced_dirty == 1u);
+    if (waiter) BOOST_TEST(next->lease->generation() == 2u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_handed_to_a_waiter_after_a_lease_without_io_is_not_looked_at) {
+  pool_world w({.size = 1, .check_after = 1h});
+  w.take().put();
+  auto lease = w.take();
+  auto waiter = w.get();
+  w.peer().fin();
+  lease.put();
+  w.settle();
+  BOOST_TEST(waiter->lease->generation() == 1u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,444 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cocp/pool.hpp>
+#include <stdexcept>
+
+#include "support/pool_world.hpp"
+
+namespace asio = boost::asio;
+namespace data = boost::unit_test::data;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using cocp::error_code;
+using cocp::event_kind;
+using connect_result = fake_network::connect_result;
+
+BOOST_AUTO_TEST_SUITE(pool)
+
+BOOST_AUTO_TEST_CASE(an_address_is_all_it_needs_and_it_opens_five_connections) {
+  world w;
+  cocp::pool pool{w.io(), {.address = "10.0.0.1:7"}};
+  BOOST_TEST(w.net().attempts.empty());
+  w.settle();
+  BOOST_TEST(pool.stats().size == 5u);
+  BOOST_TEST(gauges(pool) == "5 connected, 5 idle, 0 leased, 0 connecting, 0 waiting");
+  BOOST_TEST(w.net().open() == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(constructing_runs_nothing_on_the_thread_of_the_context_either) {
+  world w;
+  auto body = [](world& where) -> asio::awaitable<void> {
+    cocp::pool pool{where.io(), {.address = "10.0.0.1:7"}};
+    BOOST_TEST(where.net().attempts.empty());
+    co_return;
+  };
+  w.spawn(body(w));
+  w.settle();
+}
+
+BOOST_AUTO_TEST_CASE(constructing_succeeds_while_the_endpoint_is_down) {
+  pool_world w({.size = 3});
+  w.net().default_result = connect_result::refused;
+  auto got = w.get();
+  w.advance(10s);
+  BOOST_TEST(got->ends == 0u);
+  BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 1 waiting");
+  w.net().default_result = connect_result::accepted;
+  w.advance(5s);
+  BOOST_TEST(bool(got->lease));
+  BOOST_TEST(gauges(*w.pool) == "3 connected, 2 idle, 1 leased, 0 connecting, 0 waiting");
+}
+
+BOOST_AUTO_TEST_CASE(only_connections_that_are_up_are_handed_out) {
+  pool_world w({.size = 2});
+  w.net().next_results = {connect_result::accepted, connect_result::hangs};
+  auto first = w.get();
+  auto second = w.get();
+  BOOST_TEST(!w.pool->try_get());
+  w.advance(4s);
+  BOOST_TEST(bool(first->lease));
+  BOOST_TEST(first->lease->is_connected());
+  BOOST_TEST(second->ends == 0u);
+  BOOST_TEST(!w.pool->try_get());
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 0 idle, 1 leased, 1 connecting, 1 waiting");
+}
+
+BOOST_AUTO_TEST_CASE(get_finds_an_idle_connection_without_the_scheduler) {
+  pool_world w;
+  w.settle();
+  auto body = [](cocp::pool& p, int& point) -> asio::awaitable<void> {
+    cocp::lease got = co_await p.get();
+    BOOST_TEST(point == 0);
+  };
+  int point = 0;
+  w.spawn(body(*w.pool, point));
+  asio::post(w.io(), [&] { point = 1; });
+  w.settle();
+  BOOST_TEST(counters(*w.pool) == "gets 1, connects 1");
+}
+
+BOOST_AUTO_TEST_CASE(try_get_never_waits) {
+  pool_world w;
+  BOOST_TEST(!w.pool->try_get());
+  auto lease = w.take();
+  BOOST_TEST(!w.pool->try_get());
+  lease.put();
+  BOOST_TEST(bool(w.pool->try_get()));
+  w.pool->close();
+  BOOST_TEST(!w.pool->try_get());
+}
+
+BOOST_AUTO_TEST_SUITE(errors)
+
+BOOST_AUTO_TEST_CASE(the_text_of_a_timeout_says_what_for_how_long_the_counters_and_the_last_error) {
+  pool_world w({.size = 10});
+  w.net().default_result = connect_result::refused;
+  auto got = w.watch(w.pool->get());
+  w.settle();
+  for (int i = 0; i < 3; ++i) w.get(1h);
+  w.advance(30s - 1ns);
+  BOOST_TEST(!got->done);
+  w.advance(1ns);
+  BOOST_TEST(got->error == errc::timed_out);
+  BOOST_TEST((got->error == std::errc::timed_out));
+  BOOST_TEST(got->what ==
+             "get: no connection to 10.0.0.1:7 within 30 s (size 10: 0 up, 0 leased, 3 waiting; last error: Connection "
+             "refused)");
+}
+
+BOOST_AUTO_TEST_CASE(a_get_that_may_not_wait_fails_at_once) {
+  pool_world w({.size = 1, .get_timeout = 0s});
+  auto by_argument = w.watch(w.pool->get(0s));
+  auto by_option = w.watch(w.pool->get());
+  auto negative = w.get(-1s);
+  w.io().poll();
+  for (const auto& each : {by_argument, by_option}) {
+    BOOST_TEST(each->error == errc::timed_out);
+    BOOST_TEST(each->what == "get: no connection to 10.0.0.1:7 within 0 s (size 1: 0 up, 0 leased, 0 waiting)");
+  }
+  BOOST_TEST(negative->error == errc::timed_out);
+  BOOST_TEST(w.pool->stats().timeouts == 3u);
+  w.settle();
+  auto idle = w.watch(w.pool->get(0s));
+  w.settle();
+  BOOST_TEST(idle->value.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_get_behind_max_waiting_others_is_overload) {
+  pool_world w({.size = 1, .max_waiting = 2});
+  auto lease = w.take();
+  auto first = w.get();
+  auto second = w.get();
+  auto third = w.watch(w.pool->get());
+  w.settle();
+  BOOST_TEST(third->error == errc::overloaded);
+  BOOST_TEST(third->what.starts_with("get: no connection to 10.0.0.1:7: "));
+  BOOST_TEST(w.pool->stats().rejected == 1u);
+  lease.put();
+  w.settle();
+  auto fourth = w.get();
+  w.settle();
+  BOOST_TEST(bool(first->lease));
+  BOOST_TEST(second->ends + fourth->ends == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(nobody_may_wait_if_max_waiting_is_zero) {
+  pool_world w({.size = 1, .max_waiting = 0});
+  auto down = w.get();
+  w.settle();
+  BOOST_TEST(down->error == errc::overloaded);
+  auto idle = w.get();
+  w.settle();
+  BOOST_TEST(bool(idle->lease));
+}
+
+BOOST_AUTO_TEST_CASE(get_without_a_limit_waits_for_ever) {
+  pool_world w({.size = 1, .get_timeout = std::nullopt});
+  w.net().default_result = connect_result::refused;
+  auto got = w.get();
+  w.advance(24h);
+  BOOST_TEST(got->ends == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(ready)
+
+BOOST_AUTO_TEST_CASE(waits_until_that_many_are_up) {
+  pool_world w({.size = 3});
+  w.net().next_results = {connect_result::accepted, connect_result::accepted, connect_result::refused};
+  auto none = w.watch(w.pool->ready(0));
+  auto one = w.watch(w.pool->ready());
+  auto two = w.watch(w.pool->ready(2));
+  auto three = w.watch(w.pool->ready(3));
+  w.io().poll_one();
+  w.settle();
+  BOOST_TEST(none->value.has_value());
+  BOOST_TEST(one->value.has_value());
+  BOOST_TEST(two->value.has_value());
+  BOOST_TEST(!three->done);
+  auto leased = w.take();
+  w.advance(5s);
+  BOOST_TEST(three->value.has_value(), "leased ones count too");
+  auto at_once = w.watch(w.pool->ready(3));
+  w.settle();
+  BOOST_TEST(at_once->value.has_value());
+  BOOST_TEST(w.pool->stats().gets == 1u, "ready takes no connection");
+}
+
+BOOST_AUTO_TEST_CASE(is_bounded_by_get_timeout_and_fails_like_get) {
+  pool_world w({.size = 2, .get_timeout = 3s});
+  w.net().default_result = connect_result::refused;
+  auto ready = w.watch(w.pool->ready(2));
+  w.advance(3s - 1ns);
+  BOOST_TEST(!ready->done);
+  w.advance(1ns);
+  BOOST_TEST(ready->error == errc::timed_out);
+  BOOST_TEST(ready->what ==
+             "ready: no connection to 10.0.0.1:7 within 3 s (size 2: 0 up, 0 leased, 0 waiting; last error: Connection "
+             "refused)");
+}
+
+BOOST_AUTO_TEST_CASE(more_than_the_size_is_an_invalid_argument) {
+  pool_world w({.size = 2});
+  auto body = [](cocp::pool& p) -> asio::awaitable<void> {
+    BOOST_CHECK_THROW(co_await p.ready(3), std::invalid_argument);
+  };
+  auto done = w.watch(body(*w.pool));
+  w.settle();
+  BOOST_TEST(done->value.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(ends_with_closed) {
+  pool_world w;
+  w.net().default_result = connect_result::refused;
+  auto before = w.watch(w.pool->ready());
+  w.settle();
+  w.pool->close();
+  auto after = w.watch(w.pool->ready());
+  w.settle();
+  BOOST_TEST(before->error == errc::closed);
+  BOOST_TEST(after->error == errc::closed);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(close)
+
+BOOST_AUTO_TEST_CASE(closes_idle_connections_at_once_and_leaves_leased_ones_usable_until_they_are_put_back) {
+  pool_world w({.size = 5});
+  auto first = w.take();
+  auto second = w.take();
+  w.pool->close();
+  w.pool->close();
+  BOOST_TEST(w.net().open() == 2u);
+  w.settle();
+  auto sent = w.watch(first->write(asio::buffer("hello", 5)));
+  w.settle();
+  BOOST_TEST(sent->value.has_value());
+  first.put();
+  BOOST_TEST(w.net().open() == 1u);
+  second.put();
+  BOOST_TEST(w.net().open() == 0u);
+  BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 0 waiting");
+}
+
+BOOST_DATA_TEST_CASE(the_context_runs_out_of_work_after_close,
+                     data::make({connect_result::accepted, connect_result::refused, connect_result::hangs}), result) {
+  pool_world w({.size = 3});
+  w.net().default_result = result;
+  w.settle();
+  BOOST_TEST(!w.io().stopped());
+  auto waiting = result == connect_result::accepted ? nullptr : w.get();
+  auto lease = w.pool->try_get();
+  w.pool->close();
+  w.settle();
+  BOOST_TEST(w.io().stopped(), "also with a lease out");
+  if (waiting) BOOST_TEST(waiting->error == errc::closed);
+}
+
+BOOST_AUTO_TEST_CASE(a_get_after_it_ends_with_closed) {
+  pool_world w;
+  w.settle();
+  w.pool->close();
+  auto got = w.watch(w.pool->get());
+  auto unwaiting = w.get(0s);
+  w.settle();
+  BOOST_TEST(got->error == errc::closed);
+  BOOST_TEST(unwaiting->error == errc::closed);
+}
+
+BOOST_AUTO_TEST_CASE(a_leased_connection_lost_after_it_is_not_redialled_and_its_operations_end_with_closed) {
+  pool_world w;
+  auto lease = w.take();
+  w.pool->close();
+  w.settle();
+  char b = 0;
+  auto failing = w.watch(lease->read_some(asio::buffer(&b, 1)));
+  w.settle();
+  w.peer().reset();
+  w.settle();
+  BOOST_TEST(failing->error == asio::error::connection_reset);
+  auto next = w.watch(lease->write(asio::buffer("x", 1)));
+  auto ready = w.watch(lease->ready());
+  w.advance(10s);
+  BOOST_TEST(next->error == errc::closed);
+  BOOST_TEST(ready->error == errc::closed);
+  BOOST_TEST(w.net().attempts.size() == 1u);
+  lease.put();
+  BOOST_TEST(w.net().open() == 0u);
+}
+
+BOOST_DATA_TEST_CASE(an_operation_of_a_lease_that_waits_for_its_stream_ends_with_closed,
+                     data::make({connect_result::refused, connect_result::hangs}), result) {
+  pool_world w;
+  auto lease = w.take();
+  w.net().default_result = result;
+  char b = 0;
+  auto failing = w.watch(lease->read_some(asio::buffer(&b, 1)));
+  w.settle();
+  w.peer().fin();
+  w.settle();
+  auto waiting = w.watch(lease->write(asio::buffer("x", 1)));
+  w.settle();
+  BOOST_TEST(!waiting->done);
+  w.pool->close();
+  w.settle();
+  BOOST_TEST(waiting->error == errc::closed);
+  BOOST_TEST(w.io().stopped());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(drain)
+
+BOOST_AUTO_TEST_CASE(waits_until_every_lease_is_back) {
+  pool_world w({.size = 2});
+  auto first = w.take();
+  auto second = w.take();
+  auto waiting = w.get();
+  auto drained = w.watch(w.pool->drain());
+  auto too = w.watch(w.pool->drain());
+  w.advance(1h);
+  BOOST_TEST(waiting->error == errc::closed, "drain closes");
+  first.put();
+  w.settle();
+  BOOST_TEST(!drained->done);
+  second.put();
+  w.settle();
+  BOOST_TEST(drained->value.has_value());
+  BOOST_TEST(too->value.has_value());
+  BOOST_TEST(w.net().open() == 0u);
+  BOOST_TEST(w.io().stopped(), "work is left after drain");
+  auto again = w.watch(w.pool->drain());
+  w.settle();
+  BOOST_TEST(again->value.has_value());
+  BOOST_TEST(w.io().stopped());
+}
+
+BOOST_DATA_TEST_CASE(waits_for_no_dial, data::make({connect_result::refused, connect_result::hangs}), result) {
+  pool_world w({.size = 3}, {.connect_timeout = std::nullopt, .retry_min = 1h, .retry_max = 1h});
+  w.net().default_result = result;
+  w.settle();
+  auto drained = w.watch(w.pool->drain());
+  w.settle();
+  BOOST_TEST(drained->value.has_value());
+  BOOST_TEST(w.io().stopped());
+}
+
+BOOST_AUTO_TEST_CASE(abandons_a_lookup_that_gets_no_answer) {
+  pool_world w({.size = 2}, {.address = "unanswered:7"});
+  w.advance(1s);
+  auto drained = w.watch(w.pool->drain());
+  w.settle();
+  BOOST_TEST(drained->value.has_value());
+  // The fake resolver keeps its operation, as the real one keeps its thread.
+  w.pool.reset();
+  w.destroy_context();
+}
+
+BOOST_AUTO_TEST_CASE(of_a_pool_that_did_not_run_yet_ends) {
+  pool_world w({.size = 2});
+  auto drained = w.watch(w.pool->drain());
+  w.settle();
+  BOOST_TEST(drained->value.has_value());
+  BOOST_TEST(w.net().open() == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(stats)
+
+BOOST_AUTO_TEST_CASE(gauges_and_counters_agree_at_each_step) {
+  pool_world w({.size = 2, .get_timeout = 1s, .max_waiting = 1});
+  BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 0 waiting");
+  w.net().next_results = {connect_result::accepted, connect_result::refused};
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+  BOOST_TEST(counters(*w.pool) == "connects 1, connect_failures 1");
+
+  auto first = w.take();
+  auto second = w.get();
+  auto third = w.get();
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 0 idle, 1 leased, 0 connecting, 1 waiting");
+  BOOST_TEST(counters(*w.pool) == "gets 1, rejected 1, connects 1, connect_failures 1");
+  w.advance(100ms);
+  BOOST_TEST(gauges(*w.pool) == "2 connected, 0 idle, 2 leased, 0 connecting, 0 waiting");
+  BOOST_TEST(counters(*w.pool) == "gets 2, waits 1, rejected 1, connects 2, connect_failures 1");
+
+  auto fourth = w.get();
+  w.advance(1s);
+  BOOST_TEST(counters(*w.pool) == "gets 2, waits 1, timeouts 1, rejected 1, connects 2, connect_failures 1");
+  auto fifth = w.get();
+  fifth->cancel.emit(asio::cancellation_type::total);
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "2 connected, 0 idle, 2 leased, 0 connecting, 0 waiting");
+  BOOST_TEST(counters(*w.pool) ==
+             "gets 2, waits 1, timeouts 1, cancelled 1, rejected 1, connects 2, connect_failures 1");
+
+  w.net().default_result = connect_result::hangs;
+  first.discard();
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 0 idle, 1 leased, 1 connecting, 0 waiting");
+  char b = 0;
+  auto failing = w.watch(second->lease->read_some(asio::buffer(&b, 1)));
+  w.settle();
+  w.peer().reset();
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 1 leased, 2 connecting, 0 waiting");
+  second->lease.put();
+  BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 2 connecting, 0 waiting");
+  BOOST_TEST(counters(*w.pool) ==
+             "gets 2, waits 1, timeouts 1, cancelled 1, rejected 1, connects 2, connect_failures 1, disconnects 1, "
+             "replaced_dirty 1");
+
+  w.pool->close();
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 0 waiting");
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_that_was_handed_to_a_waiter_that_is_gone_does_not_count) {
+  pool_world w;
+  auto lease = w.take();
+  auto gone = w.get();
+  lease.put();
+  gone->cancel.emit(asio::cancellation_type::terminal);
+  w.settle();
+  BOOST_TEST(gone->error == asio::error::operation_aborted);
+  BOOST_TEST(counters(*w.pool) == "gets 1, cancelled 1, connects 1");
+  // Nor does one that was found idle.
+  auto idle = w.get();
+  idle->cancel.emit(asio::cancellation_type::terminal);
+  w.settle();
+  BOOST_TEST(counters(*w.pool) == "gets 1, cancelled 2, connects 1");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()
