@@ -15,6 +15,7 @@
 #include <chrono>
 #include <utility>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -51,6 +52,8 @@ error_code socket_stream::open(const endpoint& to) {
   socket_.open(to.protocol(), ec);
   if (ec) return ec;
   descriptor_ = socket_.native_handle();
+  // Asio does not ask for it: a child of the user's would keep the connection open.
+  if (::fcntl(descriptor_, F_SETFD, FD_CLOEXEC) != 0) return {errno, boost::system::system_category()};
   if (!to.is_ip()) return {};
   if (no_delay_) ec = set_option(descriptor_, IPPROTO_TCP, TCP_NODELAY, 1);
   if (!ec && keepalive_) {

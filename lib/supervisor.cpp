@@ -75,18 +75,19 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     const loss why = channel_->last_loss();
     channel_->take().reset();
     client_.on_down(why);
+    // An endpoint that accepts and closes is not hammered: such a connect counts as a failed attempt. Nor has a server
+    // that speaks first without leave failed less for being a moment late.
     const bool early = !why.answered && env_->now() - since < options_.retry_min;
-    // A server that speaks first without leave has not failed less for being a moment late.
-    if (why.on_purpose && !(early && !why.touched && why.cause == errc::unsolicited_data)) {
-      failures = 0;
-      tell({event_kind::replaced, severity::info, to_.text, why.cause, 0, {}, why.reason});
-      continue;
+    const bool spoke_first = why.cause == errc::unsolicited_data && !why.touched;
+    const bool failed = early && (!why.on_purpose || spoke_first);
+    failures = failed ? failures + 1 : 0;
+    const duration delay = failed ? next_delay(failures) : duration::zero();
+    if (why.on_purpose) {
+      tell({event_kind::replaced, severity::info, to_.text, why.cause, 0, delay, why.reason});
+    } else {
+      tell({event_kind::disconnected, severity::warning, to_.text, why.cause, 0, delay, why.reason});
     }
-    // An endpoint that accepts and closes is not hammered: such a connect counts as a failed attempt.
-    failures = early ? failures + 1 : 0;
-    const duration delay = early ? next_delay(failures) : duration::zero();
-    tell({event_kind::disconnected, severity::warning, to_.text, why.cause, 0, delay, why.reason});
-    if (early) co_await back_off(delay);
+    if (failed) co_await back_off(delay);
   }
   if (channel_->is_drained()) channel_->take().reset();
   while (!channel_->retry_completions()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));

@@ -43,7 +43,7 @@ struct event {
   error_code error;
   /// `connected` and `connect_failed`: the attempts made since the connection was last up, this one included.
   unsigned attempt = 0;
-  /// `connect_failed` and `disconnected`: the delay before the next attempt.
+  /// `connect_failed`, `disconnected` and `replaced`: the delay before the next attempt.
   duration retry_in{};
   /// The cause in words where an error code alone does not say it; may be empty.
   std::string_view reason;

@@ -40,7 +40,7 @@ template <class T>
 asio::awaitable<void> begin_with(mark m, asio::awaitable<T> body) {
   const mark kept = std::move(m);
   --*kept;
-  co_await std::move(body);
+  (void)co_await std::move(body);
 }
 
 template <class T>
