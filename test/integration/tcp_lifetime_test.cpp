@@ -9,6 +9,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp.hpp>
+
 #include <memory>
 #include <optional>
 

@@ -3,16 +3,18 @@
 
 // Connections and leases on real loopback TCP.
 
-#include <netdb.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp.hpp>
+
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <atomic>
 #include <optional>
 #include <string>
 

@@ -188,6 +188,8 @@ struct cancelled_get : std::enable_shared_from_this<cancelled_get> {
       self->timer.async_wait(std::move(on_time));
       self->pool.async_get(
           asio::bind_cancellation_slot(self->cancel.slot(), asio::bind_executor(self->strand, std::move(on_lease))));
+      // Sometimes between the hand-off and the handler.
+      if (patience < 100us) self->cancel.emit(asio::cancellation_type::total);
     };
     asio::post(strand, std::move(begin));
   }
