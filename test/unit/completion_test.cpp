@@ -139,7 +139,8 @@ BOOST_AUTO_TEST_CASE(a_deferred_get_does_nothing_until_it_is_started_and_may_out
 BOOST_AUTO_TEST_CASE(use_future) {
   pool_world w;
   auto first = w.pool->async_get(asio::use_future);
-  auto second = w.pool->async_get(1s, asio::use_future);
+  // No exception: ThreadSanitizer does not see how libstdc++ shares one between the threads of promise and future.
+  auto second = w.pool->async_get(1s, asio::use_future([](error_code ec, cocp::lease) { return ec; }));
   w.settle();
   // A promise is kept on the system executor, in a thread of Asio's.
   BOOST_REQUIRE((first.wait_for(20s) == std::future_status::ready));
@@ -148,8 +149,7 @@ BOOST_AUTO_TEST_CASE(use_future) {
   BOOST_TEST(bool(lease));
   w.advance(1s);
   BOOST_REQUIRE((second.wait_for(20s) == std::future_status::ready));
-  BOOST_CHECK_EXCEPTION(second.get().put(), boost::system::system_error,
-                        [](const auto& e) { return e.code() == errc::timed_out; });
+  BOOST_TEST((second.get() == errc::timed_out));
 }
 
 BOOST_AUTO_TEST_CASE(a_callback_that_can_only_be_moved) {
