@@ -1,8 +1,8 @@
 // Copyright (c) 2026 The cocp authors
 // SPDX-License-Identifier: BSL-1.0
 
-// The time that one message there and back takes through a lease, against a plain socket, to within a percent: the two
-// take turns in short blocks, so that what disturbs the machine disturbs both, and the middle of many ratios counts.
+// The time that one message there and back takes through a lease, against a plain socket, to within a percent: they
+// take turns in short blocks, so that what disturbs the machine disturbs all, and the middle of many ratios counts.
 // Client and server are pinned, once to the same CPU and once to two: waking another CPU can cost more than all the
 // rest.
 #include "echo_server.hpp"
@@ -25,6 +25,7 @@
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <sched.h>
@@ -84,16 +85,18 @@ double quantile(std::vector<double> values, double q) {
   return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1))];
 }
 
-void print(std::string_view what, const std::vector<cost>& raw, const std::vector<cost>& leased, double cost::*time) {
-  std::vector<double> r, l, ratio;
-  for (std::size_t i = 0; i < raw.size(); ++i) {
-    r.push_back(raw[i].*time);
-    l.push_back(leased[i].*time);
-    ratio.push_back(l.back() / r.back());
+void print(std::string_view what, const std::vector<cost>& raw, const std::vector<cost>& pooled) {
+  for (auto [name, time] : {std::pair("CPU ", &cost::cpu), std::pair("wall", &cost::wall)}) {
+    std::vector<double> r, p, ratio;
+    for (std::size_t i = 0; i < raw.size(); ++i) {
+      r.push_back(raw[i].*time);
+      p.push_back(pooled[i].*time);
+      ratio.push_back(p.back() / r.back());
+    }
+    std::cout << std::fixed << std::setprecision(0) << "  " << what << ", " << name << " time: raw " << quantile(r, 0.5)
+              << " ns, pool " << quantile(p, 0.5) << " ns; ratio " << std::setprecision(3) << quantile(ratio, 0.5)
+              << " (quartiles " << quantile(ratio, 0.25) << " to " << quantile(ratio, 0.75) << ")\n";
   }
-  std::cout << std::fixed << std::setprecision(0) << what << "  raw " << quantile(r, 0.5) << " ns, lease "
-            << quantile(l, 0.5) << " ns; ratio " << std::setprecision(3) << quantile(ratio, 0.5) << " (quartiles "
-            << quantile(ratio, 0.25) << " to " << quantile(ratio, 0.75) << ")\n";
 }
 
 asio::awaitable<void> until_up(cocp::pool& pool, bool& up) {
@@ -122,22 +125,25 @@ void compare(unsigned blocks) {
     if (e) std::rethrow_exception(e);
   });
   while (!up) pool_io.run_one();
+  bench::held_round_trip held(pool.try_get());
 
   for (int cpu = 0; cpu < std::min(CPU_COUNT(&allowed), 2); ++cpu) {
     pin(allowed, cpu);
     block(raw_io, raw);
+    block(pool_io, held);
     block(pool_io, leased);
-    std::vector<cost> raw_costs, leased_costs;
+    std::vector<cost> raw_costs, held_costs, leased_costs;
     for (unsigned i = 0; i < blocks; ++i) {
-      // Each goes first every other time.
+      // The plain socket goes first every other time.
       if (i % 2 == 0) raw_costs.push_back(block(raw_io, raw));
+      held_costs.push_back(block(pool_io, held));
       leased_costs.push_back(block(pool_io, leased));
       if (i % 2 != 0) raw_costs.push_back(block(raw_io, raw));
     }
     std::cout << (cpu == 0 ? "client and server on one CPU, " : "on two CPUs, ") << blocks << " blocks of "
               << block_size << " round trips each way\n";
-    print("  CPU time ", raw_costs, leased_costs, &cost::cpu);
-    print("  wall time", raw_costs, leased_costs, &cost::wall);
+    print("through a lease         ", raw_costs, held_costs);
+    print("get, through it, and put", raw_costs, leased_costs);
   }
 }
 

@@ -15,6 +15,7 @@
 #include <array>
 #include <cstddef>
 #include <stdexcept>
+#include <utility>
 
 namespace bench {
 
@@ -41,7 +42,25 @@ class raw_round_trip {
   std::array<unsigned char, message_size> answer_{};
 };
 
-/// The other side: the same through a lease of its own each time.
+/// The other side: the same through a lease, one for all.
+class held_round_trip {
+ public:
+  explicit held_round_trip(cocp::lease conn) : conn_(std::move(conn)) {}
+
+  boost::asio::awaitable<void> operator()() {
+    co_await conn_->write(boost::asio::buffer(asked_));
+    co_await conn_->read(boost::asio::buffer(answer_));
+    if (answer_ != asked_) throw std::runtime_error("wrong answer");
+    ++asked_[0];
+  }
+
+ private:
+  cocp::lease conn_;
+  std::array<unsigned char, message_size> asked_{};
+  std::array<unsigned char, message_size> answer_{};
+};
+
+/// The same with a lease of its own for each message, get and put included.
 class leased_round_trip {
  public:
   explicit leased_round_trip(cocp::pool& pool) : pool_(pool) {}
