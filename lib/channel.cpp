@@ -42,7 +42,7 @@ void channel::orphan() noexcept {
     const std::lock_guard lock(mutex_);
     owner_ = nullptr;
     set(orphaned);
-    if (is_up()) lose({errc::closed, {}, true, false}, asio::error::operation_aborted);
+    if (is_up()) lose({errc::closed, {}, ending::surplus}, asio::error::operation_aborted);
     unused = is_drained();
   }
   // Otherwise the last outstanding operation deletes it (see end_slowly).
@@ -64,7 +64,7 @@ void channel::end_slowly(unsigned operation, error_code& ec) noexcept {
       if (ec == asio::error::operation_aborted) {
         set(dirty);
       } else {
-        lose({ec, {}, false, false}, {});
+        lose({ec, {}, ending::lost}, {});
       }
     }
     const unsigned now = clear(operation) & ~operation;
@@ -98,16 +98,16 @@ leftover channel::end_use_slowly(bool spoiled, bool unwanted) noexcept {
     if (!(now & up)) {
       if (!verdict_) verdict_ = asio::error::operation_aborted;
     } else if (unwanted) {
-      lose({{}, "the lease was discarded", true, false}, asio::error::operation_aborted);
+      lose({{}, "the lease was discarded", ending::dirty}, asio::error::operation_aborted);
       result = leftover::dirty;
     } else if (now & (reading | writing)) {
-      lose({{}, "the lease left an operation outstanding", true, false}, asio::error::operation_aborted);
+      lose({{}, "an operation was left outstanding", ending::dirty}, asio::error::operation_aborted);
       result = leftover::dirty;
     } else if (now & dirty) {
-      lose({{}, "an operation of the lease was cancelled", true, false}, {});
+      lose({{}, "an operation was cancelled", ending::dirty}, {});
       result = leftover::dirty;
     } else if (spoiled && (now & used)) {
-      lose({{}, "the lease was ended by an exception", true, false}, {});
+      lose({{}, "the lease was ended by an exception", ending::dirty}, {});
       result = leftover::dirty;
     } else {
       result = now & used ? leftover::used : leftover::unused;
@@ -188,7 +188,7 @@ void channel::close() noexcept {
     retired_ = true;
     set(closed);
     if (is_up()) {
-      lose({{}, {}, true, false}, errc::closed);
+      lose({{}, {}, ending::surplus}, errc::closed);
     } else {
       verdict_ = errc::closed;
     }
@@ -205,7 +205,7 @@ void channel::close_use() noexcept {
     const std::lock_guard lock(mutex_);
     set(closed);
     if (is_up()) {
-      lose({errc::closed, "the connection was closed through its lease", true, false}, errc::closed);
+      lose({errc::closed, "the connection was closed through its lease", ending::dirty}, errc::closed);
     } else {
       verdict_ = errc::closed;
     }
@@ -419,7 +419,7 @@ void channel::expire() noexcept {
   set(expired);
   const unsigned now = word_.load(std::memory_order_acquire);
   if ((now & up) && (now & (reading | writing))) {
-    lose({errc::timed_out, "an operation expired", true, false}, errc::timed_out);
+    lose({errc::timed_out, "an operation expired", ending::dirty}, errc::timed_out);
   }
 }
 

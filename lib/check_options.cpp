@@ -48,8 +48,15 @@ void check(const connection_options& o) {
 
 void check(const pool_options& o) {
   if (o.size == 0) reject("size", "0", "be at least 1");
+  if (o.min_size && *o.min_size > o.size) {
+    reject("min_size", std::to_string(*o.min_size), "not be more than size (" + std::to_string(o.size) + ")");
+  }
+  if (o.idle_timeout) require_positive("idle_timeout", *o.idle_timeout);
+  if (o.max_lifetime) require_positive("max_lifetime", *o.max_lifetime);
   if (o.get_timeout) require_not_negative("get_timeout", *o.get_timeout);
   require_not_negative("check_after", o.check_after);
+  require_positive("keepalive_interval", o.keepalive_interval);
+  if (o.report_leases) require_positive("report_leases->held_longer_than", o.report_leases->held_longer_than);
 }
 
 std::string to_text(duration d) {

@@ -20,9 +20,11 @@ class lone_connection final : public supervisor::client {
         to_(parse_address(options_.address)),
         keeper(std::make_shared<supervisor>(ex, options_, to_, *this, true)) {}
 
-  void on_dialling() noexcept override {}
+  bool on_dialling() noexcept override { return true; }
   void on_attempt_failed(error_code) noexcept override {}
   void on_connected() noexcept override {}
+  const handshake* next_hook() noexcept override { return nullptr; }
+  void on_hook_done(error_code, std::string_view) noexcept override {}
   void on_down(const loss&) noexcept override {}
   void on_stopped() noexcept override {}
 

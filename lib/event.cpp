@@ -24,6 +24,10 @@ std::string_view to_string(event_kind kind) noexcept {
       return "replaced";
     case event_kind::closed:
       return "closed";
+    case event_kind::lease_overdue:
+      return "lease_overdue";
+    case event_kind::lease_returned:
+      return "lease_returned";
   }
   return "unknown";
 }

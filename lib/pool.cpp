@@ -9,9 +9,11 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace cocp {
 namespace {
@@ -32,11 +34,11 @@ class pool_error final : public boost::system::system_error {
 };
 
 /// What `get` does when nothing is idle: in a coroutine of its own, so that the frame of the other stays small.
-asio::awaitable<lease> wait_for_lease(core_ptr core, std::optional<duration> timeout) {
+asio::awaitable<lease> wait_for_lease(core_ptr core, std::optional<duration> timeout, std::source_location where) {
   error_code ec;
   auto token = asio::redirect_error(asio::use_awaitable, ec);
   // Named: g++ 12 destroys some temporaries of a co_await expression twice.
-  detail::initiate_get initiate(core, timeout, core->get_executor());
+  detail::initiate_get initiate(core, timeout, where, core->get_executor());
   lease got = co_await asio::async_initiate<decltype(token), void(error_code, lease)>(std::move(initiate), token);
   if (ec) throw pool_error(ec, core->explain("get", ec, timeout ? timeout : core->options().get_timeout));
   co_return got;
@@ -59,27 +61,33 @@ asio::awaitable<error_code> wait_for_event(core_ptr core, Wait wait) {
 
 pool::pool(executor_type ex, connection_options connection, pool_options options)
     : core_(std::make_shared<detail::pool_core>(std::move(ex), std::move(connection), std::move(options))) {
-  core_->start();
+  try {
+    core_->start();
+  } catch (...) {
+    // What has started keeps the rest alive.
+    core_->close();
+    throw;
+  }
 }
 
 pool::~pool() { core_->close(); }
 
 pool::executor_type pool::get_executor() const { return core_->get_executor(); }
 
-asio::awaitable<lease> pool::get() {
-  if (lease idle = core_->take_idle()) co_return std::move(idle);
-  co_return co_await wait_for_lease(core_, std::nullopt);
+asio::awaitable<lease> pool::get(std::source_location where) {
+  if (lease idle = core_->take_idle(where)) co_return std::move(idle);
+  co_return co_await wait_for_lease(core_, std::nullopt, where);
 }
 
-asio::awaitable<lease> pool::get(duration timeout) {
-  if (lease idle = core_->take_idle()) co_return std::move(idle);
-  co_return co_await wait_for_lease(core_, timeout);
+asio::awaitable<lease> pool::get(duration timeout, std::source_location where) {
+  if (lease idle = core_->take_idle(where)) co_return std::move(idle);
+  co_return co_await wait_for_lease(core_, timeout, where);
 }
 
-lease pool::try_get() noexcept { return core_->take_idle(); }
+lease pool::try_get(std::source_location where) noexcept { return core_->take_idle(where); }
 
 asio::awaitable<void> pool::ready(std::size_t n) {
-  const std::size_t size = core_->options().size;
+  const std::size_t size = core_->stats().size;
   if (n > size) {
     throw std::invalid_argument("ready: " + std::to_string(n) + ": must not be more than size (" +
                                 std::to_string(size) + ")");
@@ -89,6 +97,10 @@ asio::awaitable<void> pool::ready(std::size_t n) {
   const error_code ec = co_await wait_for_event(core, std::move(wait));
   if (ec) throw pool_error(ec, core->explain("ready", ec, core->options().get_timeout));
 }
+
+void pool::resize(std::size_t n) { core_->resize(n); }
+
+std::vector<lease_info> pool::leases() const { return core_->leases(); }
 
 void pool::close() noexcept { core_->close(); }
 

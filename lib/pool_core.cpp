@@ -4,6 +4,7 @@
 #include "pool_core.hpp"
 
 #include "check_options.hpp"
+#include "retirement.hpp"
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -36,8 +37,8 @@ pool_options checked(pool_options o) {
 
 std::shared_ptr<wait_owner> queue_of(const std::shared_ptr<pool_core>& core) noexcept { return core; }
 
-void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout) {
-  core.wait_for_lease(w, timeout);
+void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout, std::source_location where) {
+  core.wait_for_lease(w, timeout, where);
 }
 
 void pool_waiter::settle() noexcept {
@@ -49,11 +50,13 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
       options_(checked(std::move(options))),
       to_(parse_address(dial_options_.address)),
       always_verify_(options_.check_after == duration::zero()),
+      timed_idle_(options_.keepalive || (options_.min_size && options_.idle_timeout)),
+      look_after_(always_verify_ ? watch_after : std::min(watch_after, options_.check_after)),
       env_(context_service::of(ex).environment()),
       ex_(std::move(ex)),
-      alarm_(ex_, *env_) {
-  slots_.reserve(options_.size);
-  for (std::size_t i = 0; i < options_.size; ++i) slots_.push_back(std::make_unique<slot>(*this, ex_));
+      alarm_(ex_, *env_),
+      plain_put_(!options_.on_return),
+      size_(options_.size) {
   context_service::of(ex_).add(*this);
 }
 
@@ -66,14 +69,17 @@ pool_core::~pool_core() {
 }
 
 void pool_core::start() {
-  auto self = shared_from_this();
-  for (const auto& s : slots_) s->keeper->start(self);
-  asio::co_spawn(ex_, keep_house(self), [](std::exception_ptr e) {
+  add_slots(size_);
+  {
+    const std::lock_guard lock(mutex_);
+    grow();
+  }
+  asio::co_spawn(ex_, keep_house(shared_from_this()), [](std::exception_ptr e) {
     if (e) std::rethrow_exception(e);
   });
 }
 
-lease pool_core::take_idle() noexcept {
+lease pool_core::take_idle(std::source_location where) noexcept {
   for (;;) {
     slot* s = nullptr;
     {
@@ -85,6 +91,7 @@ lease pool_core::take_idle() noexcept {
       s->owner = slot_owner::leased;
       ++leased_;
       ++counters_.gets;
+      if (options_.report_leases) note_lease(*s, where);
       if (!std::exchange(s->verify, false)) return lease(*s);
     }
     loss why;
@@ -104,19 +111,19 @@ bool pool_core::passes(slot& s, loss& why) const noexcept {
       return true;
     case peek_result::unread:
       if (options_.allow_unread) return true;
-      why = {errc::unsolicited_data, "bytes were left unread, or came unasked", true, false};
+      why = {errc::unsolicited_data, "bytes were left unread, or came unasked", ending::dirty};
       return false;
     case peek_result::dead:
       break;
   }
-  why = {ec, {}, false, false};
+  why = {ec, {}, ending::lost};
   return false;
 }
 
 void pool_core::reject(slot& s, std::size_t& held, const loss& why) noexcept {
   std::unique_lock lock(mutex_);
   --held;
-  if (!why.on_purpose) ++counters_.replaced_dead;
+  if (why.kind == ending::lost) ++counters_.replaced_dead;
   // Before it goes down: from then on its supervisor may bring it back.
   give_to_supervisor(std::move(lock), s, &why);
 }
@@ -125,6 +132,8 @@ void pool_core::give_to_supervisor(std::unique_lock<std::mutex> lock, slot& s, c
   s.owner = slot_owner::supervisor;
   const auto self = std::move(s.core);
   const bool stop = closed_;
+  // An aged one that goes anyway leaves its place to its heir.
+  if (s.wanted && (&s == aged_ || is_surplus(s) || (why && why->kind == ending::surplus))) unwant(s);
   lock.unlock();
   if (why) s.users().bring_down(*why, {});
   if (stop) {
@@ -142,6 +151,8 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
   const leftover left = s.users().end_use(spoiled, how == lease::way::discarded);
   std::unique_lock lock(self.mutex_);
   --self.leased_;
+  if (s.overdue) [[unlikely]]
+    self.note_return(s);
   if (left == leftover::dirty || left == leftover::down) [[unlikely]] {
     // Its supervisor may have brought it back by now, and then it has left it to the lease.
     if (!s.users().is_up()) {
@@ -150,18 +161,50 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
     }
   }
   s.verify = self.always_verify_ || left != leftover::unused;
+  s.fresh = true;
   s.idle_since = self.tick_;
-  if (!self.lease_waiters_.empty() || self.closed_) {
-    s.owner = slot_owner::moving;
-    ++self.moving_;
-    self.place(std::move(lock), s);
+  if (self.lease_waiters_.empty() && self.plain_put_ && !s.outlived) [[likely]] {
+    self.put_idle(s);
+  } else {
+    self.end_lease(std::move(lock), s);
+  }
+}
+
+void pool_core::end_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept {
+  s.owner = slot_owner::moving;
+  ++moving_;
+  if (options_.on_return) {
+    begin_hook(std::move(lock), s, options_.on_return);
+  } else {
+    place(std::move(lock), s);
+  }
+}
+
+void pool_core::begin_hook(std::unique_lock<std::mutex> lock, slot& s, const handshake& hook) noexcept {
+  while (!closed_ && !is_surplus(s)) {
+    // What a lease left unread is no answer for a hook.
+    if (std::exchange(s.verify, false)) {
+      lock.unlock();
+      loss why;
+      if (!passes(s, why)) {
+        reject(s, moving_, why);
+        return;
+      }
+      lock.lock();
+      continue;
+    }
+    --moving_;
+    ++hooks_;
+    s.owner = slot_owner::hook;
+    s.hook = &hook;
+    s.keeper->wake();
     return;
   }
-  self.put_idle(s);
+  place(std::move(lock), s);
 }
 
 void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
-  while (!closed_ && !lease_waiters_.empty()) {
+  while (!closed_ && !is_surplus(s) && !lease_waiters_.empty()) {
     if (std::exchange(s.verify, false)) {
       lock.unlock();
       loss why;
@@ -179,6 +222,7 @@ void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
     ++leased_;
     ++counters_.gets;
     ++counters_.waits;
+    if (options_.report_leases) note_lease(s, next.where);
     next.result = lease(s);
     lock.unlock();
     complete(next);
@@ -187,6 +231,10 @@ void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
   --moving_;
   if (closed_) {
     give_to_supervisor(std::move(lock), s, nullptr);
+  } else if (is_surplus(s)) {
+    const loss aged{{}, "it has reached its age, and another has taken its place", ending::aged};
+    const loss surplus{{}, "there are more connections than the pool's size", ending::surplus};
+    give_to_supervisor(std::move(lock), s, s.outlived ? &aged : &surplus);
   } else {
     s.verify = s.verify || always_verify_;
     put_idle(s);
@@ -195,23 +243,23 @@ void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
 
 void pool_core::put_idle(slot& s) noexcept {
   s.owner = slot_owner::idle;
-  idle_.push_front(s);
-  // Only the first one that needs a look asks for it.
-  if (!s.watched && next_watch_ == time_point::max()) {
-    tick_ = env_->now();
-    next_watch_ = later(tick_, watch_after);
-    wake_by(next_watch_);
+  if (std::exchange(s.rested, false)) {
+    idle_.push_back(s);
+  } else {
+    idle_.push_front(s);
   }
-  if (!s.verify && next_verify_ == time_point::max()) {
-    next_verify_ = later(s.idle_since, options_.check_after);
-    wake_by(next_verify_);
-  }
+  if (s.watched && s.verify && !timed_idle_) return;
+  // Only the first one since the last look asks for the next, and only then somebody looks at the clock.
+  if (next_look_ <= tick_ + look_after_) return;
+  tick_ = env_->now();
+  next_look_ = std::min(next_look_, tick_ + look_after_);
+  wake_by(next_look_);
 }
 
-void pool_core::wake_by(time_point t) noexcept {
-  if (t >= next_turn_) return;
-  next_turn_ = t;
-  alarm_.ring();
+void pool_core::start_moving(slot& s) noexcept {
+  idle_.erase(idle_.iterator_to(s));
+  s.owner = slot_owner::moving;
+  ++moving_;
 }
 
 bool pool_core::may_wait(pool_waiter& w, std::optional<duration> timeout) noexcept {
@@ -225,10 +273,11 @@ bool pool_core::may_wait(pool_waiter& w, std::optional<duration> timeout) noexce
   return false;
 }
 
-void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout) {
+void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout, std::source_location where) {
+  w.where = where;
   if (!timeout) timeout = options_.get_timeout;
   for (;;) {
-    w.result = take_idle();
+    w.result = take_idle(where);
     if (w.result) break;
     std::unique_lock lock(mutex_);
     if (!ex_) {
@@ -248,6 +297,7 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout)
       break;
     }
     enqueue(w, lease_waiters_, timeout);
+    grow();
     return;
   }
   complete_now(w);
@@ -265,6 +315,7 @@ void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
     if (!enough && may_wait(w, options_.get_timeout)) {
       w.wanted = wanted;
       enqueue(w, up_waiters_, options_.get_timeout);
+      grow();
       return;
     }
   }
@@ -367,6 +418,7 @@ void pool_core::close() noexcept {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     closed_ = true;
+    plain_put_ = false;
     take_all(lease_waiters_, ended, errc::closed);
     take_all(up_waiters_, ended, errc::closed);
     while (!idle_.empty()) {
@@ -378,10 +430,13 @@ void pool_core::close() noexcept {
     }
   }
   complete_all(ended);
-  for (const auto& s : slots_) {
+  for (std::size_t i = 0;; ++i) {
+    slot* s = nullptr;
     bool in_use = false;
     {
       const std::lock_guard lock(mutex_);
+      if (i == slots_.size()) break;
+      s = slots_[i].get();
       in_use = s->owner == slot_owner::leased || s->owner == slot_owner::moving;
     }
     // What is in use is stopped by whoever gives it back.
@@ -398,7 +453,7 @@ void pool_core::finish_drain() noexcept {
   wait_list ended;
   {
     const std::lock_guard lock(mutex_);
-    if (!closed_ || leased_ != 0 || moving_ != 0 || stopped_ != slots_.size()) return;
+    if (!closed_ || leased_ != 0 || moving_ != 0 || running_ != 0) return;
     take_all(drain_waiters_, ended, {});
   }
   complete_all(ended);
@@ -414,7 +469,7 @@ std::size_t pool_core::count_up() const noexcept {
 cocp::stats pool_core::stats() const {
   const std::lock_guard lock(mutex_);
   cocp::stats s = counters_;
-  s.size = slots_.size();
+  s.size = size_;
   s.connected = count_up();
   s.idle = idle_.size();
   s.leased = leased_;
@@ -444,9 +499,10 @@ std::string pool_core::explain(const char* what, error_code ec, std::optional<du
   return out.str();
 }
 
-void pool_core::slot_dialling(slot& s) noexcept {
+bool pool_core::slot_dialling(slot& s) noexcept {
   const std::lock_guard lock(mutex_);
-  s.connecting = true;
+  s.connecting = s.wanted;
+  return s.wanted;
 }
 
 void pool_core::slot_failed(slot& s, error_code ec) noexcept {
@@ -471,134 +527,84 @@ void pool_core::slot_connected(slot& s) noexcept {
       dequeue(w, {});
       reached.push_back(w);
     }
+    if (options_.max_lifetime) {
+      s.retire_at = later(env_->now(), retirement_age(*options_.max_lifetime, env_->random()));
+      next_age_ = std::min(next_age_, s.retire_at);
+      wake_by(next_age_);
+    }
   }
   complete_all(reached);
   std::unique_lock lock(mutex_);
   // A stream that is redialled during a lease stays with the lease.
   if (s.owner != slot_owner::supervisor || !s.users().is_up()) return;
+  if (!s.wanted) {
+    lock.unlock();
+    s.users().bring_down({{}, "nobody needs it any more", ending::surplus}, {});
+    return;
+  }
   s.owner = slot_owner::moving;
   ++moving_;
   s.core = shared_from_this();
   s.idle_since = tick_;
+  s.active_at = env_->now();
+  const bool succeeds = &s == heir_;
+  place(std::move(lock), s);
+  if (succeeds) outlive();
+}
+
+const handshake* pool_core::slot_hook(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  return s.owner == slot_owner::hook ? s.hook : nullptr;
+}
+
+void pool_core::slot_served(slot& s, error_code ec, std::string_view reason) noexcept {
+  if (ec) {
+    const ending kind = s.hook == &options_.keepalive ? ending::dead : ending::dirty;
+    s.users().bring_down({ec, reason, kind}, {});
+  }
+  s.users().end_use([] { return false; }, false);
+  std::unique_lock lock(mutex_);
+  --hooks_;
+  s.rested = s.hook == &options_.keepalive;
+  s.hook = nullptr;
+  if (!s.users().is_up()) {
+    give_to_supervisor(std::move(lock), s, nullptr);
+    return;
+  }
+  s.owner = slot_owner::moving;
+  ++moving_;
+  s.verify = true;
+  s.active_at = env_->now();
   place(std::move(lock), s);
 }
 
 void pool_core::slot_down(slot&, const loss& why) noexcept {
   const std::lock_guard lock(mutex_);
-  ++(why.on_purpose ? counters_.replaced_dirty : counters_.disconnects);
+  switch (why.kind) {
+    case ending::lost:
+      ++counters_.disconnects;
+      break;
+    case ending::dirty:
+      ++counters_.replaced_dirty;
+      break;
+    case ending::dead:
+      ++counters_.replaced_dead;
+      break;
+    case ending::aged:
+      ++counters_.replaced_expired;
+      break;
+    case ending::surplus:
+      break;
+  }
 }
 
 void pool_core::slot_stopped(slot& s) noexcept {
   {
     const std::lock_guard lock(mutex_);
     s.connecting = false;
-    ++stopped_;
+    --running_;
   }
   finish_drain();
-}
-
-asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
-  // g++ 12 drops a parameter that the body does not use.
-  const auto kept = std::move(self);
-  co_await asio::post(ex_, asio::use_awaitable);
-  for (;;) {
-    const time_point next = turn();
-    {
-      const std::lock_guard lock(mutex_);
-      if (closed_ && undelivered_.empty() && drain_waiters_.empty()) co_return;
-    }
-    co_await alarm_.wait_until(next);
-  }
-}
-
-time_point pool_core::turn() noexcept {
-  const time_point now = env_->now();
-  wait_list ended;
-  bool look_now = false;
-  {
-    const std::lock_guard lock(mutex_);
-    while (!deadlines_.empty() && deadlines_.begin()->deadline <= now) {
-      pool_waiter& w = *deadlines_.begin();
-      if (w.queue == &lease_waiters_) ++counters_.timeouts;
-      dequeue(w, errc::timed_out);
-      ended.push_back(w);
-    }
-    ended.splice(ended.end(), undelivered_);
-    tick_ = now;
-    look_now = next_watch_ <= now || next_verify_ <= now;
-  }
-  while (!ended.empty()) {
-    waiter& w = ended.front();
-    ended.pop_front();
-    deliver(w);
-  }
-  if (look_now) look_at_idle();
-  const std::lock_guard lock(mutex_);
-  next_turn_ = std::min(next_watch_, next_verify_);
-  if (!deadlines_.empty()) next_turn_ = std::min(next_turn_, deadlines_.begin()->deadline);
-  if (!undelivered_.empty()) next_turn_ = std::min(next_turn_, later(now, redelivery_pause));
-  return next_turn_;
-}
-
-void pool_core::look_at_idle() noexcept {
-  boost::intrusive::list<slot> batch;
-  {
-    const std::lock_guard lock(mutex_);
-    next_watch_ = time_point::max();
-    next_verify_ = time_point::max();
-    for (auto i = idle_.begin(); i != idle_.end();) {
-      slot& s = *i++;
-      const time_point due = later(s.idle_since, options_.check_after);
-      if (due <= tick_) s.verify = true;
-      if (!s.verify) next_verify_ = std::min(next_verify_, due);
-      if (s.watched) continue;
-      idle_.erase(idle_.iterator_to(s));
-      s.owner = slot_owner::moving;
-      ++moving_;
-      batch.push_back(s);
-    }
-  }
-  while (!batch.empty()) {
-    slot& s = batch.front();
-    batch.pop_front();
-    bool watched = true;
-    try {
-      watch(s);
-    } catch (const std::bad_alloc&) {
-      // Next time.
-      watched = false;
-    }
-    std::unique_lock lock(mutex_);
-    s.watched = watched;
-    place(std::move(lock), s);
-  }
-}
-
-void pool_core::watch(slot& s) {
-  auto on_ready = [self = shared_from_this(), &s, generation = s.users().generation()](error_code ec) {
-    self->on_readable(s, generation, ec);
-  };
-  s.users().idle_stream()->async_wait_readable(asio::bind_executor(ex_, std::move(on_ready)));
-}
-
-void pool_core::on_readable(slot& s, std::uint64_t generation, error_code ec) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    // Of a stream that is gone.
-    if (generation != s.users().generation() || ec == asio::error::operation_aborted) return;
-    s.watched = false;
-    // A lease's own answer, most likely.
-    if (s.owner != slot_owner::idle) return;
-    idle_.erase(idle_.iterator_to(s));
-    s.owner = slot_owner::moving;
-    ++moving_;
-  }
-  loss why;
-  if (passes(s, why)) {
-    place(std::unique_lock(mutex_), s);
-  } else {
-    reject(s, moving_, why);
-  }
 }
 
 void pool_core::on_context_shutdown() noexcept {
@@ -610,11 +616,12 @@ void pool_core::on_context_shutdown() noexcept {
     take_all(up_waiters_, dropped, errc::closed);
     take_all(drain_waiters_, dropped, errc::closed);
     dropped.splice(dropped.end(), undelivered_);
-    while (!idle_.empty()) {
-      slot& s = idle_.front();
-      idle_.pop_front();
-      s.owner = slot_owner::supervisor;
-      s.core.reset();
+    idle_.clear();
+    for (const auto& s : slots_) {
+      if (s->owner != slot_owner::idle && s->owner != slot_owner::hook) continue;
+      s->owner = slot_owner::supervisor;
+      // Not the last one: the caller has one.
+      s->core.reset();
     }
     ex_ = asio::any_io_executor();
   }

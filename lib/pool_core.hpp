@@ -19,7 +19,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cocp::detail {
@@ -38,8 +40,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void start();
 
   /// An idle connection that passed its check, or an empty lease.
-  lease take_idle() noexcept;
-  void wait_for_lease(lease_waiter& w, std::optional<duration> timeout);
+  lease take_idle(std::source_location where) noexcept;
+  void wait_for_lease(lease_waiter& w, std::optional<duration> timeout, std::source_location where);
   void wait_until_up(event_waiter& w, std::size_t wanted);
   void wait_until_drained(event_waiter& w) noexcept;
   void cancel(waiter& w) noexcept override;
@@ -49,16 +51,20 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Takes back the lease of a waiter that was cancelled after it had been given one.
   static void withdraw(pool_waiter& w) noexcept;
 
+  void resize(std::size_t n);
   void close() noexcept;
   cocp::stats stats() const;
+  std::vector<lease_info> leases() const;
   /// As in "get: no connection to localhost:7 within 30 s (size 10: 0 up, 0 leased, 3 waiting; last error: ...)".
   std::string explain(const char* what, error_code ec, std::optional<duration> waited) const;
 
   /// \name For slots
   /// @{
-  void slot_dialling(slot& s) noexcept;
+  bool slot_dialling(slot& s) noexcept;
   void slot_failed(slot& s, error_code ec) noexcept;
   void slot_connected(slot& s) noexcept;
+  const handshake* slot_hook(slot& s) noexcept;
+  void slot_served(slot& s, error_code ec, std::string_view reason) noexcept;
   void slot_down(slot& s, const loss& why) noexcept;
   void slot_stopped(slot& s) noexcept;
   /// @}
@@ -72,30 +78,86 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   const address& to() const noexcept { return to_; }
 
  private:
+  using slot_list = boost::intrusive::list<slot>;
   using deadline_set = boost::intrusive::multiset<pool_waiter, boost::intrusive::constant_time_size<false>>;
 
+  /// \name How a slot goes on (pool_core.cpp)
+  /// @{
+
+  /// The rest of `give_back`: `s` is leased, and up.
+  void end_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept;
   /// Gives a slot that is `moving` to whoever is next. `lock` is on `mutex_`.
   void place(std::unique_lock<std::mutex> lock, slot& s) noexcept;
+  /// Gives a slot that is `moving` to its supervisor, to run the hook.
+  void begin_hook(std::unique_lock<std::mutex> lock, slot& s, const handshake& hook) noexcept;
   /// Under `mutex_`.
   void put_idle(slot& s) noexcept;
+  /// Under `mutex_`: takes it from the idle set.
+  void start_moving(slot& s) noexcept;
   /// Looks at a slot that is the caller's alone; `why` is set if it is dead or dirty.
   bool passes(slot& s, loss& why) const noexcept;
   /// Gives a slot that failed its check to its supervisor; `held` is the gauge that counts it.
   void reject(slot& s, std::size_t& held, const loss& why) noexcept;
   /// `why`: it is still up, and goes down for this. This may be gone afterwards if the caller does not hold it.
   void give_to_supervisor(std::unique_lock<std::mutex> lock, slot& s, const loss* why) noexcept;
+  /// @}
+
+  /// \name How many there are (pool_size.cpp). Under `mutex_`, but for `add_slots`.
+  /// @{
+
+  /// The most connections now: one more than the size while one is replaced for its age.
+  std::size_t limit() const noexcept { return size_ + (aged_ ? 1 : 0); }
+  /// How many to keep open when nobody asks.
+  std::size_t least() const noexcept;
+  /// True if it is to be closed rather than used again.
+  bool is_surplus(const slot& s) const noexcept { return s.outlived || wanted_ > limit(); }
+  /// Has as many slots as `n` connections need.
+  void add_slots(std::size_t n);
+  /// Opens as many as are missing.
+  void grow() noexcept;
+  void want(slot& s) noexcept;
+  void update_plain_put() noexcept;
+  /// `s` belongs to its supervisor.
+  void unwant(slot& s) noexcept;
+  /// One that is there and that nobody uses, if there are too many; not up, or else idle for the longest time.
+  slot* find_surplus() noexcept;
+  /// Starts to replace the oldest connection that is due.
+  void replace_aged() noexcept;
+  /// The heir is up: the aged one may go.
+  void outlive() noexcept;
+  /// @}
+
+  /// \name Housekeeping (pool_housekeeping.cpp)
+  /// @{
 
   asio::awaitable<void> keep_house(std::shared_ptr<pool_core> self);
   /// Does what is due; the time of the next turn.
   time_point turn() noexcept;
   void look_at_idle() noexcept;
+  /// Under `mutex_`: what is due for an idle slot, and when to look again.
+  enum class duty { none, watch, keepalive, close };
+  duty look_at(slot& s, bool may_close, bool may_keep) noexcept;
+  /// Under `mutex_`: true if `t` has come; if not, there is a look at that time.
+  bool is_due(time_point t) noexcept;
+  /// Under `mutex_`: gives up dials that nobody has needed for long, `spare` at most; how many.
+  std::size_t close_unopened(std::size_t spare) noexcept;
   void watch(slot& s);
   void on_readable(slot& s, std::uint64_t generation, error_code ec) noexcept;
+  /// Under `mutex_`: sees to it that the housekeeper's next turn is not later.
+  void wake_by(time_point t) noexcept;
+  /// @}
+
+  /// \name The lease report (pool_leases.cpp)
+  /// @{
+
+  /// Under `mutex_`.
+  void note_lease(slot& s, std::source_location where) noexcept;
+  void note_return(slot& s) noexcept;
+  void report_leases() noexcept;
+  /// @}
 
   /// Under `mutex_`.
   void enqueue(pool_waiter& w, wait_list& queue, std::optional<duration> timeout) noexcept;
-  /// Sees to it that the housekeeper's next turn is not later.
-  void wake_by(time_point t) noexcept;
   void dequeue(pool_waiter& w, error_code ec) noexcept;
   void take_all(wait_list& queue, wait_list& into, error_code ec) noexcept;
   std::size_t count_up() const noexcept;
@@ -112,16 +174,30 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   const pool_options options_;
   const address to_;
   const bool always_verify_;
+  /// Idle slots have more to expect than their end: a keepalive, or to be closed.
+  const bool timed_idle_;
+  /// The housekeeper looks at what became idle not later than this.
+  const duration look_after_;
   const std::shared_ptr<environment> env_;
   asio::any_io_executor ex_;
   alarm alarm_;
-  std::vector<std::unique_ptr<slot>> slots_;
 
   mutable std::mutex mutex_;
   /// All below is guarded by `mutex_`.
   bool closed_ = false;
+  /// What is put back needs no thought: the pool is open, has no `on_return`, and has not too many connections.
+  bool plain_put_;
+  /// Grows only.
+  std::vector<std::unique_ptr<slot>> slots_;
+  std::size_t size_;
   /// The last one back comes first: the others may rest.
-  boost::intrusive::list<slot> idle_;
+  slot_list idle_;
+  /// Those that are not wanted.
+  slot_list vacant_;
+  std::size_t wanted_ = 0;
+  /// One connection that is being replaced for its age, and the slot that takes its place; both or none.
+  slot* aged_ = nullptr;
+  slot* heir_ = nullptr;
   wait_list lease_waiters_;
   wait_list up_waiters_;
   wait_list drain_waiters_;
@@ -132,16 +208,22 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   std::size_t waiting_ = 0;
   std::size_t leased_ = 0;
   std::size_t moving_ = 0;
-  std::size_t stopped_ = 0;
+  std::size_t hooks_ = 0;
+  /// Supervisors whose loop has not ended.
+  std::size_t running_ = 0;
   cocp::stats counters_;
   error_code last_connect_error_;
   /// When the housekeeper wakes at the latest.
   time_point next_turn_ = time_point::max();
-  /// When the housekeeper must look at the idle slots again: to watch one that is not watched, and to mark one that has
-  /// been idle for `check_after`. `max` if there is none.
-  time_point next_watch_ = time_point::max();
-  time_point next_verify_ = time_point::max();
-  /// The time of the housekeeper's last turn.
+  /// When the housekeeper must look at the idle slots again; `max` if there is no need.
+  time_point next_look_ = time_point::max();
+  /// When the next connection is old enough to be replaced.
+  time_point next_age_ = time_point::max();
+  /// When the next lease is overdue.
+  time_point next_report_ = time_point::max();
+  /// Leases whose return is to be told.
+  std::size_t returned_ = 0;
+  /// The housekeeper's clock: a time that has passed.
   time_point tick_;
 };
 

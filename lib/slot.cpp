@@ -14,9 +14,11 @@ slot::slot(pool_core& pool, const asio::any_io_executor& ex)
   channel_ = keeper->users();
 }
 
-void slot::on_dialling() noexcept { pool_.slot_dialling(*this); }
+bool slot::on_dialling() noexcept { return pool_.slot_dialling(*this); }
 void slot::on_attempt_failed(error_code ec) noexcept { pool_.slot_failed(*this, ec); }
 void slot::on_connected() noexcept { pool_.slot_connected(*this); }
+const handshake* slot::next_hook() noexcept { return pool_.slot_hook(*this); }
+void slot::on_hook_done(error_code error, std::string_view reason) noexcept { pool_.slot_served(*this, error, reason); }
 void slot::on_down(const loss& why) noexcept { pool_.slot_down(*this, why); }
 void slot::on_stopped() noexcept { pool_.slot_stopped(*this); }
 

@@ -10,6 +10,8 @@
 #include <boost/intrusive/list.hpp>
 
 #include <memory>
+#include <source_location>
+#include <string_view>
 
 namespace cocp::detail {
 
@@ -20,7 +22,8 @@ enum class slot_owner {
   supervisor,  ///< Down, dialling, or being replaced.
   idle,        ///< In the idle set.
   leased,      ///< A lease.
-  moving       ///< A thread that is about to place it.
+  moving,      ///< A thread that is about to place it.
+  hook         ///< `on_return` or `keepalive`, which its supervisor runs.
 };
 
 /// One connection of a pool. It shows itself to leases as a `connection`.
@@ -28,9 +31,11 @@ class slot final : public connection, public supervisor::client, public boost::i
  public:
   slot(pool_core& pool, const asio::any_io_executor& ex);
 
-  void on_dialling() noexcept override;
+  bool on_dialling() noexcept override;
   void on_attempt_failed(error_code ec) noexcept override;
   void on_connected() noexcept override;
+  const handshake* next_hook() noexcept override;
+  void on_hook_done(error_code error, std::string_view reason) noexcept override;
   void on_down(const loss& why) noexcept override;
   void on_stopped() noexcept override;
 
@@ -44,14 +49,38 @@ class slot final : public connection, public supervisor::client, public boost::i
   /// Set while idle, leased or moving: a lease keeps the pool's core by way of its slot, so that taking and giving back
   /// count no references. It is let go, outside the mutex, when the slot goes to its supervisor.
   std::shared_ptr<pool_core> core;
+  /// It is to be connected, and counts as one of the pool's connections. If not, it is in the list of vacant slots, and
+  /// its supervisor rests or is about to.
+  bool wanted = false;
   /// To be looked at before it is given out, however short it was idle.
   bool verify = true;
-  /// Since when it is idle, by the housekeeper's last look at the clock: never too late.
-  time_point idle_since;
+  /// Another has taken its place: it closes when it comes back.
+  bool outlived = false;
+  /// A lease has ended since the housekeeper last looked at it.
+  bool fresh = false;
+  /// Comes from a keepalive: its place is behind those that were used later.
+  bool rested = false;
   /// A wait for the socket to become readable is pending; it stays pending while the slot is leased and given back.
   bool watched = false;
   bool connecting = false;
-  bool stopped = false;
+  /// What its supervisor is to run, while a hook owns it.
+  const handshake* hook = nullptr;
+  /// Since when it is idle, by the housekeeper's last look at the clock: never too late.
+  time_point idle_since;
+  /// When the last lease of it ended, or it was opened, and the same with keepalives: never too early.
+  time_point used_at;
+  time_point active_at;
+  /// When its connection is old enough to be replaced.
+  time_point retire_at = time_point::max();
+
+  /// Of the lease, if leases are reported: where and when it began, and whether it was told to be out for too long.
+  std::source_location taken_where;
+  time_point taken_at;
+  bool overdue = false;
+  /// Of an overdue lease that came back and was not told of yet.
+  bool returned = false;
+  std::source_location returned_where;
+  duration returned_after{};
   /// @}
 
  private:

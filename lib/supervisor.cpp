@@ -5,6 +5,7 @@
 
 #include "backoff.hpp"
 #include "dial.hpp"
+#include "tell.hpp"
 
 #include <cocp/connection.hpp>
 
@@ -22,6 +23,32 @@
 #include <utility>
 
 namespace cocp::detail {
+namespace {
+
+/// Why a handshake failed, if it did.
+struct failure {
+  failure() = default;
+  // No aggregate: g++ 12 destroys temporaries of such types twice in a co_await expression.
+  failure(error_code e, std::string r) : error(e), reason(std::move(r)) {}
+
+  error_code error;
+  std::string reason;
+};
+
+asio::awaitable<failure> call(const handshake& h, connection& c) {
+  try {
+    co_await h(c);
+  } catch (const boost::system::system_error& e) {
+    co_return failure(e.code() ? e.code() : error_code(errc::handshake_failed), e.what());
+  } catch (const std::exception& e) {
+    co_return failure(errc::handshake_failed, e.what());
+  } catch (...) {
+    co_return failure(errc::handshake_failed, "a handshake threw something that is no std::exception");
+  }
+  co_return failure();
+}
+
+}  // namespace
 
 supervisor::supervisor(const asio::any_io_executor& ex, const connection_options& options, const address& to,
                        client& who, bool allow_unread)
@@ -53,8 +80,13 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
   // Nothing of this runs inside the constructor of the pool.
   co_await asio::post(strand_, asio::use_awaitable);
   unsigned failures = 0;
+  bool wanted = true;
   while (!stopping()) {
-    client_.on_dialling();
+    wanted = client_.on_dialling();
+    if (!wanted) {
+      co_await rest();
+      continue;
+    }
     attempt a = co_await try_once();
     if (stopping()) break;
     if (a.error) {
@@ -62,12 +94,13 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
       const duration delay = next_delay(failures);
       channel_->note(a.error);
       client_.on_attempt_failed(a.error);
-      tell({event_kind::connect_failed, severity::warning, to_.text, a.error, failures, delay, a.reason});
+      tell(options_.logger,
+           {event_kind::connect_failed, severity::warning, to_.text, a.error, failures, delay, a.reason});
       co_await back_off(delay);
       continue;
     }
     const time_point since = env_->now();
-    tell({event_kind::connected, severity::info, to_.text, {}, failures + 1, {}, {}});
+    tell(options_.logger, {event_kind::connected, severity::info, to_.text, {}, failures + 1, {}, {}});
     if (!channel_->open(a.connected)) break;
     client_.on_connected();
     co_await until_drained();
@@ -79,19 +112,27 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     // that speaks first without leave failed less for being a moment late.
     const bool early = !why.answered && env_->now() - since < options_.retry_min;
     const bool spoke_first = why.cause == errc::unsolicited_data && !why.touched;
-    const bool failed = early && (!why.on_purpose || spoke_first);
+    const bool failed = early && (why.kind == ending::lost || spoke_first);
     failures = failed ? failures + 1 : 0;
     const duration delay = failed ? next_delay(failures) : duration::zero();
-    if (why.on_purpose) {
-      tell({event_kind::replaced, severity::info, to_.text, why.cause, 0, delay, why.reason});
-    } else {
-      tell({event_kind::disconnected, severity::warning, to_.text, why.cause, 0, delay, why.reason});
+    switch (why.kind) {
+      case ending::lost:
+        tell(options_.logger, {event_kind::disconnected, severity::warning, to_.text, why.cause, 0, delay, why.reason});
+        break;
+      case ending::dirty:
+      case ending::dead:
+      case ending::aged:
+        tell(options_.logger, {event_kind::replaced, severity::info, to_.text, why.cause, 0, delay, why.reason});
+        break;
+      case ending::surplus:
+        tell(options_.logger, {event_kind::closed, severity::debug, to_.text, why.cause, 0, {}, why.reason});
     }
     if (failed) co_await back_off(delay);
   }
   if (channel_->is_drained()) channel_->take().reset();
   while (!channel_->retry_completions()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));
-  tell({event_kind::closed, severity::debug, to_.text, {}, 0, {}, {}});
+  // What was not wanted was closed before.
+  if (wanted) tell(options_.logger, {event_kind::closed, severity::debug, to_.text, {}, 0, {}, {}});
   client_.on_stopped();
 }
 
@@ -121,24 +162,35 @@ asio::awaitable<void> supervisor::shake_hands(attempt& a) {
   handshake_ = channel::make(ex_, env_, nullptr, true);
   handshake_->open(a.connected);
   connection c(handshake_);
-  try {
-    co_await options_.on_connect(c);
+  failure f = co_await call(options_.on_connect, c);
+  if (!f.error) {
     a.connected = handshake_->release();
     if (!a.connected) {
-      a.error = handshake_->last_error();
-      if (!a.error) a.error = errc::handshake_failed, a.reason = "on_connect left an operation outstanding";
+      f.error = handshake_->last_error();
+      if (!f.error) f = {errc::handshake_failed, "on_connect left an operation outstanding"};
     }
-  } catch (const boost::system::system_error& e) {
-    a.error = e.code();
-    a.reason = e.what();
-  } catch (const std::exception& e) {
-    a.error = errc::handshake_failed;
-    a.reason = e.what();
-  } catch (...) {
-    a.error = errc::handshake_failed;
-    a.reason = "on_connect threw something that is no std::exception";
   }
+  a.error = f.error;
+  a.reason = std::move(f.reason);
   std::exchange(handshake_, nullptr)->close();
+}
+
+asio::awaitable<void> supervisor::run_hook(const handshake& hook) {
+  failure f;
+  try {
+    start_watchdog();
+    handshake_ = channel_;
+    connection c(channel_);
+    f = co_await call(hook, c);
+  } catch (const std::bad_alloc&) {
+    f.error = make_error_code(boost::system::errc::not_enough_memory);
+  }
+  handshake_.reset();
+  if (error_code verdict = end_watchdog()) f = {verdict, {}};
+  // A cancelled coroutine would throw at the next co_await.
+  co_await asio::this_coro::reset_cancellation_state();
+  hook_failure_ = std::move(f.reason);
+  client_.on_hook_done(f.error, hook_failure_);
 }
 
 asio::awaitable<void> supervisor::back_off(duration delay) {
@@ -147,11 +199,24 @@ asio::awaitable<void> supervisor::back_off(duration delay) {
 }
 
 asio::awaitable<void> supervisor::until_drained() {
-  for (;;) {
-    const bool delivered = channel_->retry_completions();
-    if (stopping() || channel_->is_drained()) co_return;
-    co_await alarm_.wait_until(delivered ? time_point::max() : later(env_->now(), redelivery_pause));
+  while (!stopping() && !channel_->is_drained()) {
+    const handshake* hook = client_.next_hook();
+    if (!hook) {
+      co_await rest();
+      continue;
+    }
+    try {
+      co_await run_hook(*hook);
+    } catch (const std::bad_alloc&) {
+      // It did not even start.
+      client_.on_hook_done(make_error_code(boost::system::errc::not_enough_memory), {});
+    }
   }
+}
+
+asio::awaitable<void> supervisor::rest() {
+  const bool delivered = channel_->retry_completions();
+  co_await alarm_.wait_until(delivered ? time_point::max() : later(env_->now(), redelivery_pause));
 }
 
 void supervisor::start_watchdog() {
@@ -179,7 +244,7 @@ void supervisor::on_watchdog(unsigned epoch) {
     if (epoch != epoch_) return;
   }
   verdict_ = stopping() ? errc::closed : errc::timed_out;
-  if (handshake_) handshake_->bring_down({verdict_, {}, true, false}, verdict_);
+  if (handshake_) handshake_->bring_down({verdict_, {}, ending::dirty}, verdict_);
   cancel_attempt_.emit(asio::cancellation_type::terminal);
 }
 
@@ -218,15 +283,6 @@ void supervisor::on_context_shutdown() noexcept {
   cancel_attempt_.slot().clear();
   strand_ = asio::any_io_executor();
   ex_ = asio::any_io_executor();
-}
-
-void supervisor::tell(const event& e) const noexcept {
-  if (!options_.logger) return;
-  try {
-    options_.logger(e);
-  } catch (...) {
-    // The contract: a logger that throws harms nothing. There is nobody else to tell.
-  }
 }
 
 }  // namespace cocp::detail

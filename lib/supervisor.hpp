@@ -21,21 +21,25 @@
 
 namespace cocp::detail {
 
-/// Keeps one channel connected: dials, redials with backoff when an attempt fails or the stream is lost, and runs
-/// `on_connect`. It knows nothing of pools.
+/// Keeps one channel connected, as long as its client wants it to: dials, redials with backoff when an attempt fails or
+/// the stream is lost, and runs `on_connect` and the client's hooks. It knows nothing of pools.
 ///
 /// The loop (`run`) is a coroutine on a strand of its own. Other threads reach it only by setting a flag and ending a
-/// wait that is pending: `stop` and `retire` post nothing and cancel no coroutine.
+/// wait that is pending: `stop`, `retire` and `wake` post nothing and cancel no coroutine.
 class supervisor final : public channel_owner, public shutdown_target, public std::enable_shared_from_this<supervisor> {
  public:
   /// Whom the connection is for. All calls come from `run`, under no lock.
   class client {
    public:
-    /// An attempt starts.
-    virtual void on_dialling() noexcept = 0;
+    /// May an attempt start now? Then it does. If not, the question comes again after `wake`.
+    virtual bool on_dialling() noexcept = 0;
     virtual void on_attempt_failed(error_code ec) noexcept = 0;
     /// The stream is up, and the client's.
     virtual void on_connected() noexcept = 0;
+    /// What is to be run on the stream now, if anything: the client leaves the stream to it until `on_hook_done`.
+    virtual const handshake* next_hook() noexcept = 0;
+    /// `error` and `reason` say why it failed; `reason` is valid until the next one is run.
+    virtual void on_hook_done(error_code error, std::string_view reason) noexcept = 0;
     /// It is down again, and closed.
     virtual void on_down(const loss& why) noexcept = 0;
     /// `run` has ended.
@@ -57,6 +61,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   void stop() noexcept;
   /// Ends the loop and leaves the stream, if it is up, to its user, until `stop`. Any thread.
   void retire() noexcept;
+  /// Has the loop look at its client again: the answer to `on_dialling` or `next_hook` has changed. Any thread.
+  void wake() noexcept { alarm_.ring(); }
 
   const std::shared_ptr<channel>& users() const noexcept { return channel_; }
 
@@ -75,9 +81,13 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   asio::awaitable<void> run(std::shared_ptr<void> keep);
   asio::awaitable<attempt> try_once();
   asio::awaitable<void> shake_hands(attempt& a);
+  asio::awaitable<void> run_hook(const handshake& hook);
   /// Sleeps out a backoff delay, unless stopped.
   asio::awaitable<void> back_off(duration delay);
+  /// Until the stream is to be closed, or the loop to end.
   asio::awaitable<void> until_drained();
+  /// Sleeps until something changes.
+  asio::awaitable<void> rest();
 
   void start_watchdog();
   /// Ends the watch; the verdict, if it has struck.
@@ -86,7 +96,6 @@ class supervisor final : public channel_owner, public shutdown_target, public st
 
   duration next_delay(unsigned failures) noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
-  void tell(const event& e) const noexcept;
 
   const connection_options& options_;
   const address& to_;
@@ -101,8 +110,10 @@ class supervisor final : public channel_owner, public shutdown_target, public st
 
   /// Cancels what the attempt under way waits on. Emitted only on `strand_`.
   asio::cancellation_signal cancel_attempt_;
-  /// The channel of the `on_connect` under way. Only on `strand_`.
+  /// The channel of the `on_connect` or the hook under way. Only on `strand_`.
   std::shared_ptr<channel> handshake_;
+  /// Why the last hook failed. Only on `strand_`.
+  std::string hook_failure_;
   /// Set when the watchdog strikes. Only on `strand_`.
   error_code verdict_;
 

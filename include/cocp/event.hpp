@@ -22,10 +22,15 @@ enum class event_kind {
   connect_failed,
   /// The stream was lost; `error` says why. It is redialled.
   disconnected,
-  /// The stream was given up on purpose, for the reason in `reason`. It is redialled.
+  /// The stream was given up on purpose, for the reason in `reason`. It is redialled, or another has taken its place.
   replaced,
-  /// The connection was closed for good, by `close()` or a destructor.
+  /// The connection was closed, by `close()` or a destructor, or because nobody needs it (`idle_timeout`, `resize`).
   closed,
+  /// A lease is out for longer than `lease_report::held_longer_than`; `reason` says for how long, and where it was
+  /// taken.
+  lease_overdue,
+  /// Such a lease has come back; `reason` says the same.
+  lease_returned,
 };
 
 /// How much attention an event deserves.

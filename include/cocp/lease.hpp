@@ -4,6 +4,8 @@
 
 #include <cocp/connection.hpp>
 
+#include <chrono>
+#include <source_location>
 #include <utility>
 
 namespace cocp {
@@ -11,6 +13,18 @@ namespace cocp {
 namespace detail {
 class pool_core;
 }  // namespace detail
+
+/// Who holds a lease (see `pool::leases`).
+struct lease_info {
+  /// The call of `get`, `async_get` or `try_get` that it came from.
+  std::source_location where;
+  /// When it was given out.
+  std::chrono::steady_clock::time_point since;
+  /// How long it was out when this was taken.
+  duration held{};
+  /// The peer of its connection; empty while that is down.
+  endpoint remote_endpoint;
+};
 
 /// The right to use one connection of a pool. It puts itself back when it is destroyed.
 ///

@@ -61,13 +61,31 @@ struct connection_options {
   std::optional<duration> tcp_user_timeout = std::chrono::seconds(30);
 };
 
-/// How many connections, and who may have them.
+/// Asks a pool to remember who holds each lease (see `pool::leases`).
+struct lease_report {
+  /// A lease held for longer is told to the logger once, and once more when it comes back. More than zero.
+  duration held_longer_than = std::chrono::minutes(1);
+};
+
+/// How many connections, and who may have them. In every optional duration `std::nullopt` means never or no limit.
 /// \par Exceptions
 /// The constructor of `pool` throws `std::invalid_argument`, naming field, value and rule, when a field is outside its
 /// range.
 struct pool_options {
-  /// The most connections; not zero. All of them are opened at once and kept open.
+  /// The most connections; not zero.
   std::size_t size = 5;
+
+  /// Connections kept open when nobody asks; the rest open when a `get` waits that those on their way do not cover.
+  /// Not more than `size`; `std::nullopt`: `size`, whatever `pool::resize` makes of it.
+  std::optional<std::size_t> min_size{};
+
+  /// A connection above `min_size` that was not leased for longer is closed. More than zero.
+  std::optional<duration> idle_timeout = std::chrono::minutes(10);
+
+  /// A connection older than this, less a random part of up to a quarter that is drawn once per connection, is
+  /// replaced: another one is opened in its place first, and then it is closed as soon as it is idle. One at a time.
+  /// More than zero.
+  std::optional<duration> max_lifetime{};
 
   /// The longest wait in `get()`. Zero: do not wait at all. Not negative.
   std::optional<duration> get_timeout = std::chrono::seconds(30);
@@ -85,6 +103,19 @@ struct pool_options {
   /// False: a lease that started an operation and is destroyed while an exception propagates has its connection
   /// replaced, not reused.
   bool keep_on_exception = false;
+
+  /// Run on a connection that was put back, before the next lease, to bring it into a known state. When it throws, or
+  /// takes longer than `connect_timeout`, the connection is replaced. Others are leased meanwhile.
+  handshake on_return{};
+
+  /// Run on a connection that was idle for `keepalive_interval` since its last lease or keepalive, as a protocol's ping
+  /// is; on at most half of the connections at a time. When it throws, or takes longer than `connect_timeout`, the
+  /// connection is replaced. The interval is more than zero.
+  handshake keepalive{};
+  duration keepalive_interval = std::chrono::seconds(30);
+
+  /// Remember who holds each lease. Costs a look at the clock for each lease.
+  std::optional<cocp::lease_report> report_leases{};
 };
 
 }  // namespace cocp

@@ -17,8 +17,10 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace cocp {
 
@@ -58,30 +60,42 @@ class pool {
   /// \par Errors
   /// Throws `boost::system::system_error`, whose text says what was waited for, how long, the pool's counters and the
   /// last connect error: `errc::timed_out`, `errc::closed`, `errc::overloaded`, `operation_aborted`.
-  boost::asio::awaitable<lease> get();
+  ///
+  /// Here and below `where` is what `leases` tells of the caller.
+  boost::asio::awaitable<lease> get(std::source_location where = std::source_location::current());
   /// The same with a limit of its own; zero or less: do not wait at all, `errc::timed_out` at once.
-  boost::asio::awaitable<lease> get(duration timeout);
+  boost::asio::awaitable<lease> get(duration timeout, std::source_location where = std::source_location::current());
 
   /// The same for any completion token; `void(error_code, lease)`.
   template <class CompletionToken = boost::asio::deferred_t>
   requires(!std::convertible_to<CompletionToken, duration>) auto async_get(
-      CompletionToken&& token = CompletionToken()) {
+      CompletionToken&& token = CompletionToken(), std::source_location where = std::source_location::current()) {
     return boost::asio::async_initiate<CompletionToken, void(error_code, lease)>(
-        detail::initiate_get(core_, std::nullopt, get_executor()), token);
+        detail::initiate_get(core_, std::nullopt, where, get_executor()), token);
   }
   template <class CompletionToken = boost::asio::deferred_t>
-  auto async_get(duration timeout, CompletionToken&& token = CompletionToken()) {
+  auto async_get(duration timeout, CompletionToken&& token = CompletionToken(),
+                 std::source_location where = std::source_location::current()) {
     return boost::asio::async_initiate<CompletionToken, void(error_code, lease)>(
-        detail::initiate_get(core_, timeout, get_executor()), token);
+        detail::initiate_get(core_, timeout, where, get_executor()), token);
   }
 
   /// A lease if a connection is free now, or an empty one.
-  lease try_get() noexcept;
+  lease try_get(std::source_location where = std::source_location::current()) noexcept;
 
-  /// Waits until `n` connections are up, at most `pool_options::get_timeout`; fails like `get`.
+  /// Waits until `n` connections are up, at most `pool_options::get_timeout`; fails like `get`. Opens as many if
+  /// `min_size` is less.
   /// \par Exceptions
   /// `std::invalid_argument` if `n` is more than the pool's size.
   boost::asio::awaitable<void> ready(std::size_t n = 1);
+
+  /// Sets the most connections. Grows at once; shrinks as connections come back, those that are idle or not up first.
+  /// \par Exceptions
+  /// `std::invalid_argument` if `n` is zero.
+  void resize(std::size_t n);
+
+  /// Who holds a lease, in no particular order; empty unless `pool_options::report_leases` is set.
+  std::vector<lease_info> leases() const;
 
   /// Closes idle connections now, ends waiters with `errc::closed`, and stops dialling. Leased connections stay usable
   /// and close when they are put back; one that is lost meanwhile is not redialled. Idempotent.

@@ -11,7 +11,7 @@ namespace cocp {
 struct stats {
   /// \name Gauges
   /// @{
-  std::size_t size = 0;        ///< The most connections (`pool_options::size`).
+  std::size_t size = 0;        ///< The most connections (`pool_options::size`, `pool::resize`).
   std::size_t connected = 0;   ///< Connections that are up, leased ones included.
   std::size_t idle = 0;        ///< Connections that are up and wait to be leased.
   std::size_t leased = 0;      ///< Leases that are out.
@@ -28,8 +28,9 @@ struct stats {
   std::uint64_t connects = 0;          ///< Attempts to connect that succeeded.
   std::uint64_t connect_failures = 0;  ///< Attempts to connect that failed.
   std::uint64_t disconnects = 0;       ///< Connections lost while up.
-  std::uint64_t replaced_dead = 0;     ///< Idle connections found dead before they were given out.
-  std::uint64_t replaced_dirty = 0;    ///< Connections replaced because a lease left them in an unknown state.
+  std::uint64_t replaced_dead = 0;     ///< Idle connections found dead before they were given out, or by `keepalive`.
+  std::uint64_t replaced_dirty = 0;    ///< Connections replaced because their state was not known (see `pool`).
+  std::uint64_t replaced_expired = 0;  ///< Connections replaced for their age (`pool_options::max_lifetime`).
   /// @}
 };
 

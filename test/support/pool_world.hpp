@@ -54,6 +54,7 @@ inline std::string counters(const pool& p) {
   add("disconnects", s.disconnects);
   add("replaced_dead", s.replaced_dead);
   add("replaced_dirty", s.replaced_dirty);
+  add("replaced_expired", s.replaced_expired);
   return out;
 }
 

@@ -41,6 +41,15 @@ const bad bad_rows[] = {
     {"tcp_user_timeout: -1 s: must be 1 ms to 2147483.647 s, or std::nullopt",
      [](c& o, p&) { o.tcp_user_timeout = -1s; }},
     {"size: 0: must be at least 1", [](c&, p& o) { o.size = 0; }},
+    {"min_size: 6: must not be more than size (5)", [](c&, p& o) { o.min_size = 6; }},
+    {"idle_timeout: 0 s: must be more than zero", [](c&, p& o) { o.idle_timeout = 0s; }},
+    {"idle_timeout: -1 s: must be more than zero", [](c&, p& o) { o.idle_timeout = -1s; }},
+    {"max_lifetime: 0 s: must be more than zero", [](c&, p& o) { o.max_lifetime = 0s; }},
+    {"max_lifetime: -1 s: must be more than zero", [](c&, p& o) { o.max_lifetime = -1s; }},
+    {"keepalive_interval: 0 s: must be more than zero", [](c&, p& o) { o.keepalive_interval = 0s; }},
+    {"keepalive_interval: -1 s: must be more than zero", [](c&, p& o) { o.keepalive_interval = -1s; }},
+    {"report_leases->held_longer_than: 0 s: must be more than zero",
+     [](c&, p& o) { o.report_leases = cocp::lease_report{0s}; }},
     {"get_timeout: -1 ns: must not be negative", [](c&, p& o) { o.get_timeout = -1ns; }},
     {"check_after: -2 us: must not be negative", [](c&, p& o) { o.check_after = -2us; }},
     {"address: \"\": must not be empty; write host:port, host:service or [v6]:port", [](c& o, p&) { o.address = ""; }},
@@ -85,7 +94,14 @@ BOOST_AUTO_TEST_CASE(at_the_ends_of_their_ranges_are_taken) {
                     .retry_max = 1ns,
                     .tcp_keepalive = 1s,
                     .tcp_user_timeout = 1ms},
-                   {.size = 1, .get_timeout = 0s, .max_waiting = 0}};
+                   {.size = 1,
+                    .min_size = 0,
+                    .idle_timeout = 1ns,
+                    .max_lifetime = 1ns,
+                    .get_timeout = 0s,
+                    .max_waiting = 0,
+                    .keepalive_interval = 1ns,
+                    .report_leases = cocp::lease_report{1ns}}};
   cocp::pool most{io,
                   {.address = "127.0.0.1:1",
                    .connect_timeout = std::nullopt,
@@ -93,7 +109,13 @@ BOOST_AUTO_TEST_CASE(at_the_ends_of_their_ranges_are_taken) {
                    .retry_max = cocp::duration::max(),
                    .tcp_keepalive = std::nullopt,
                    .tcp_user_timeout = std::nullopt},
-                  {.get_timeout = std::nullopt, .check_after = cocp::duration::max()}};
+                  {.min_size = 5,
+                   .idle_timeout = cocp::duration::max(),
+                   .max_lifetime = cocp::duration::max(),
+                   .get_timeout = std::nullopt,
+                   .check_after = cocp::duration::max(),
+                   .keepalive_interval = cocp::duration::max(),
+                   .report_leases = cocp::lease_report{cocp::duration::max()}}};
   BOOST_TEST(least.stats().size == 1u);
   BOOST_TEST(most.stats().size == 5u);
 }

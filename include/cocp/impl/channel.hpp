@@ -65,14 +65,22 @@ enum class leftover {
   down,    ///< Down, or on its way back.
 };
 
+/// How a stream came to its end.
+enum class ending {
+  lost,     ///< It failed, or its peer ended it.
+  dirty,    ///< Given up: what state a user left it in is not known.
+  dead,     ///< Given up: it did not answer.
+  aged,     ///< Given up: another has taken its place.
+  surplus,  ///< Given up: nobody needs it.
+};
+
 /// Why a stream went down.
 struct loss {
   /// What is told of it.
   error_code cause;
-  /// In words, where the code alone does not say it. A literal.
+  /// In words, where the code alone does not say it. Outlives the stream.
   std::string_view reason;
-  /// True if we gave it up, false if it was lost.
-  bool on_purpose = false;
+  ending kind = ending::lost;
   /// True if a read had brought something since it was opened.
   bool answered = false;
   /// True if anybody had started an operation on it.

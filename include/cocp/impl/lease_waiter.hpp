@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <tuple>
 #include <utility>
 
@@ -27,8 +28,9 @@ class pool_waiter : public waiter, public boost::intrusive::set_base_hook<> {
   wait_list* queue = nullptr;
   /// For whom waits for connections to be up: how many.
   std::size_t wanted = 0;
-  /// For whom waits for a connection: which.
+  /// For whom waits for a connection: which, and where it was asked for.
   lease result;
+  std::source_location where;
 
   bool operator<(const pool_waiter& other) const noexcept { return deadline < other.deadline; }
 
@@ -57,18 +59,19 @@ class event_waiter : public pool_waiter {
 std::shared_ptr<wait_owner> queue_of(const std::shared_ptr<pool_core>& core) noexcept;
 /// Completes `w` with a lease or an error, now or later, always through its executor. No `timeout`: the pool's own.
 /// Throws if that executor refuses what is due at once: then nothing was started.
-void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout);
+void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout, std::source_location where);
 
 /// Starts `pool::async_get`.
 struct initiate_get {
   using executor_type = asio::any_io_executor;
 
   // No aggregate: g++ 12 destroys temporaries of such types twice in a co_await expression.
-  initiate_get(std::shared_ptr<pool_core> c, std::optional<duration> t, executor_type e)
-      : core(std::move(c)), timeout(t), ex(std::move(e)) {}
+  initiate_get(std::shared_ptr<pool_core> c, std::optional<duration> t, std::source_location w, executor_type e)
+      : core(std::move(c)), timeout(t), where(w), ex(std::move(e)) {}
 
   std::shared_ptr<pool_core> core;
   std::optional<duration> timeout;
+  std::source_location where;
   executor_type ex;
 
   executor_type get_executor() const noexcept { return ex; }
@@ -77,7 +80,7 @@ struct initiate_get {
   void operator()(Handler&& handler) const {
     using op = wait_op<lease_waiter, std::decay_t<Handler>>;
     std::decay_t<Handler> own(std::forward<Handler>(handler));
-    wait_for_lease(*core, *op::create(std::move(own), ex, queue_of(core)), timeout);
+    wait_for_lease(*core, *op::create(std::move(own), ex, queue_of(core)), timeout, where);
   }
 };
 

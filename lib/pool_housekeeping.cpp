@@ -1,0 +1,183 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// What a pool does in its own time: deadlines, the watch on idle connections, keepalives, and what nobody needs.
+
+#include "pool_core.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace cocp::detail {
+
+asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
+  // g++ 12 drops a parameter that the body does not use.
+  const auto kept = std::move(self);
+  co_await asio::post(ex_, asio::use_awaitable);
+  for (;;) {
+    const time_point next = turn();
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_ && undelivered_.empty() && drain_waiters_.empty()) co_return;
+    }
+    co_await alarm_.wait_until(next);
+  }
+}
+
+void pool_core::wake_by(time_point t) noexcept {
+  if (t >= next_turn_) return;
+  next_turn_ = t;
+  alarm_.ring();
+}
+
+time_point pool_core::turn() noexcept {
+  const time_point now = env_->now();
+  wait_list ended;
+  bool look_now = false;
+  {
+    const std::lock_guard lock(mutex_);
+    while (!deadlines_.empty() && deadlines_.begin()->deadline <= now) {
+      pool_waiter& w = *deadlines_.begin();
+      if (w.queue == &lease_waiters_) ++counters_.timeouts;
+      dequeue(w, errc::timed_out);
+      ended.push_back(w);
+    }
+    ended.splice(ended.end(), undelivered_);
+    tick_ = now;
+    look_now = next_look_ <= now;
+  }
+  while (!ended.empty()) {
+    waiter& w = ended.front();
+    ended.pop_front();
+    deliver(w);
+  }
+  if (look_now) look_at_idle();
+  replace_aged();
+  report_leases();
+  const std::lock_guard lock(mutex_);
+  next_turn_ = std::min({next_look_, next_report_, aged_ ? time_point::max() : next_age_});
+  if (!deadlines_.empty()) next_turn_ = std::min(next_turn_, deadlines_.begin()->deadline);
+  if (!undelivered_.empty()) next_turn_ = std::min(next_turn_, later(now, redelivery_pause));
+  return next_turn_;
+}
+
+void pool_core::look_at_idle() noexcept {
+  slot_list to_watch;
+  slot_list to_keep;
+  slot_list to_close;
+  {
+    const std::lock_guard lock(mutex_);
+    next_look_ = time_point::max();
+    std::size_t spare = wanted_ - std::min(wanted_, least() + (limit() - size_));
+    spare -= close_unopened(spare);
+    // Not all at once: somebody may want one.
+    std::size_t may_keep = std::max<std::size_t>(1, wanted_ / 2);
+    may_keep -= std::min(may_keep, hooks_);
+    // From the one that rests the longest.
+    for (auto i = idle_.end(); i != idle_.begin();) {
+      slot& s = *--i;
+      const duty due = look_at(s, spare != 0, may_keep != 0);
+      if (due == duty::none) continue;
+      ++i;
+      start_moving(s);
+      if (due == duty::watch) {
+        to_watch.push_back(s);
+      } else if (due == duty::keepalive) {
+        to_keep.push_back(s);
+        --may_keep;
+      } else {
+        to_close.push_back(s);
+        --spare;
+      }
+    }
+  }
+  while (!to_close.empty()) {
+    slot& s = to_close.front();
+    to_close.pop_front();
+    const loss why{{}, "it was not used for as long as idle_timeout", ending::surplus};
+    std::unique_lock lock(mutex_);
+    --moving_;
+    give_to_supervisor(std::move(lock), s, &why);
+  }
+  while (!to_keep.empty()) {
+    slot& s = to_keep.front();
+    to_keep.pop_front();
+    begin_hook(std::unique_lock(mutex_), s, options_.keepalive);
+  }
+  while (!to_watch.empty()) {
+    slot& s = to_watch.front();
+    to_watch.pop_front();
+    bool watched = true;
+    try {
+      watch(s);
+    } catch (const std::bad_alloc&) {
+      // Next time.
+      watched = false;
+    }
+    std::unique_lock lock(mutex_);
+    s.watched = watched;
+    place(std::move(lock), s);
+  }
+}
+
+pool_core::duty pool_core::look_at(slot& s, bool may_close, bool may_keep) noexcept {
+  if (std::exchange(s.fresh, false)) s.used_at = s.active_at = tick_;
+  if (may_close && options_.idle_timeout && is_due(later(s.used_at, *options_.idle_timeout))) return duty::close;
+  if (options_.keepalive && is_due(later(s.active_at, options_.keepalive_interval))) {
+    if (may_keep) return duty::keepalive;
+    next_look_ = std::min(next_look_, later(tick_, look_after_));
+  }
+  if (!s.verify && is_due(later(s.idle_since, options_.check_after))) s.verify = true;
+  return s.watched ? duty::none : duty::watch;
+}
+
+bool pool_core::is_due(time_point t) noexcept {
+  if (t <= tick_) return true;
+  next_look_ = std::min(next_look_, t);
+  return false;
+}
+
+std::size_t pool_core::close_unopened(std::size_t spare) noexcept {
+  std::size_t closed = 0;
+  if (spare == 0 || !options_.idle_timeout) return closed;
+  for (const auto& s : slots_) {
+    if (!s->wanted || s->owner != slot_owner::supervisor || closed == spare) continue;
+    if (!lease_waiters_.empty()) s->used_at = tick_;
+    if (!is_due(later(s->used_at, *options_.idle_timeout))) continue;
+    unwant(*s);
+    ++closed;
+  }
+  return closed;
+}
+
+void pool_core::watch(slot& s) {
+  auto on_ready = [self = shared_from_this(), &s, generation = s.users().generation()](error_code ec) {
+    self->on_readable(s, generation, ec);
+  };
+  s.users().idle_stream()->async_wait_readable(asio::bind_executor(ex_, std::move(on_ready)));
+}
+
+void pool_core::on_readable(slot& s, std::uint64_t generation, error_code ec) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    // Of a stream that is gone.
+    if (generation != s.users().generation() || ec == asio::error::operation_aborted) return;
+    s.watched = false;
+    // A lease's own answer, most likely.
+    if (s.owner != slot_owner::idle) return;
+    start_moving(s);
+  }
+  loss why;
+  if (passes(s, why)) {
+    place(std::unique_lock(mutex_), s);
+  } else {
+    reject(s, moving_, why);
+  }
+}
+
+}  // namespace cocp::detail
