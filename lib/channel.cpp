@@ -205,7 +205,7 @@ void channel::close_use() noexcept {
     const std::lock_guard lock(mutex_);
     set(closed);
     if (is_up()) {
-      lose({errc::closed, "the connection was closed through its lease", ending::dirty}, errc::closed);
+      lose({errc::closed, "its user closed it", ending::dirty}, errc::closed);
     } else {
       verdict_ = errc::closed;
     }

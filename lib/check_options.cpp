@@ -56,6 +56,7 @@ void check(const pool_options& o) {
   if (o.get_timeout) require_not_negative("get_timeout", *o.get_timeout);
   require_not_negative("check_after", o.check_after);
   require_positive("keepalive_interval", o.keepalive_interval);
+  if (o.max_dialling == 0) reject("max_dialling", "0", "be at least 1");
   if (o.report_leases) require_positive("report_leases->held_longer_than", o.report_leases->held_longer_than);
 }
 

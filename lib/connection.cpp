@@ -4,6 +4,7 @@
 #include <cocp/connection.hpp>
 
 #include "check_options.hpp"
+#include "outage_gate.hpp"
 #include "supervisor.hpp"
 
 #include <algorithm>
@@ -12,25 +13,47 @@ namespace cocp {
 
 namespace detail {
 
-/// What a connection without a pool consists of. Its supervisor keeps it until the loop has ended.
+/// What a connection without a pool consists of. Its supervisor keeps it until the loop has ended. Only the
+/// supervisor's loop calls it.
 class lone_connection final : public supervisor::client {
  public:
   lone_connection(const asio::any_io_executor& ex, connection_options options)
       : options_(std::move(options)),
-        to_(parse_address(options_.address)),
-        keeper(std::make_shared<supervisor>(ex, options_, to_, *this, true)) {}
+        to_(std::make_shared<address>(parse_address(options_.address))),
+        env_(context_service::of(ex).environment()),
+        gate_(options_.retry_min, options_.retry_max, 1),
+        keeper(std::make_shared<supervisor>(ex, options_, *this, true)) {}
 
-  bool on_dialling() noexcept override { return true; }
-  void on_attempt_failed(error_code) noexcept override {}
-  void on_connected() noexcept override {}
-  const handshake* next_hook() noexcept override { return nullptr; }
-  void on_hook_done(error_code, std::string_view) noexcept override {}
-  void on_down(const loss&) noexcept override {}
+  time_point may_dial(time_point now) noexcept override {
+    gate_.pass(now);
+    if (!gate_.may_dial(dial_cause::loss, false, now)) return gate_.next_time();
+    ticket_ = gate_.begin(now);
+    return now;
+  }
+  bool is_wanted() noexcept override { return true; }
+  duration on_attempt_failed(error_code) noexcept override {
+    const time_point now = env_->now();
+    gate_.failed(ticket_, now, env_->random());
+    return gate_.delay(now);
+  }
+  unsigned failures() noexcept override { return gate_.failures(); }
+  std::shared_ptr<const address> target() noexcept override { return to_; }
+  void on_connected() noexcept override { ticket_ = gate_.succeeded(ticket_, env_->now()); }
+  supervisor::hook next_hook() noexcept override { return {}; }
+  void on_hook_done() noexcept override {}
+  duration on_down(const loss&, bool early) noexcept override {
+    const time_point now = env_->now();
+    gate_.lost(ticket_, early, now, early ? env_->random() : 0);
+    return gate_.delay(now);
+  }
   void on_stopped() noexcept override {}
 
  private:
   const connection_options options_;
-  const address to_;
+  const std::shared_ptr<const address> to_;
+  const std::shared_ptr<environment> env_;
+  outage_gate gate_;
+  outage_gate::ticket ticket_;
 
  public:
   const std::shared_ptr<supervisor> keeper;

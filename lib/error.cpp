@@ -25,7 +25,7 @@ class category final : public boost::system::error_category {
       case errc::unsolicited_data:
         return "the peer sent bytes that nobody had asked for";
       case errc::handshake_failed:
-        return "on_connect failed";
+        return "handshake failed";
     }
     return "unknown error " + std::to_string(value);
   }

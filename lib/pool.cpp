@@ -100,6 +100,10 @@ asio::awaitable<void> pool::ready(std::size_t n) {
 
 void pool::resize(std::size_t n) { core_->resize(n); }
 
+void pool::readdress(std::string address) { core_->readdress(std::move(address)); }
+
+void pool::retry_now() noexcept { core_->retry_now(); }
+
 std::vector<lease_info> pool::leases() const { return core_->leases(); }
 
 void pool::close() noexcept { core_->close(); }

@@ -48,7 +48,6 @@ void pool_waiter::settle() noexcept {
 pool_core::pool_core(asio::any_io_executor ex, connection_options connection, pool_options options)
     : dial_options_(checked(std::move(connection))),
       options_(checked(std::move(options))),
-      to_(parse_address(dial_options_.address)),
       always_verify_(options_.check_after == duration::zero()),
       timed_idle_(options_.keepalive || (options_.min_size && options_.idle_timeout)),
       look_after_(always_verify_ ? watch_after : std::min(watch_after, options_.check_after)),
@@ -56,7 +55,9 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
       ex_(std::move(ex)),
       alarm_(ex_, *env_),
       plain_put_(!options_.on_return),
-      size_(options_.size) {
+      to_(std::make_shared<address>(parse_address(dial_options_.address))),
+      size_(options_.size),
+      gate_(dial_options_.retry_min, dial_options_.retry_max, options_.max_dialling) {
   context_service::of(ex_).add(*this);
 }
 
@@ -133,7 +134,11 @@ void pool_core::give_to_supervisor(std::unique_lock<std::mutex> lock, slot& s, c
   const auto self = std::move(s.core);
   const bool stop = closed_;
   // An aged one that goes anyway leaves its place to its heir.
-  if (s.wanted && (&s == aged_ || is_surplus(s) || (why && why->kind == ending::surplus))) unwant(s);
+  if (s.wanted && (&s == aged_ || is_surplus(s) || (why && why->kind == ending::surplus))) {
+    unwant(s);
+    // Somebody may have begun to wait when there seemed to be no room.
+    grow();
+  }
   lock.unlock();
   if (why) s.users().bring_down(*why, {});
   if (stop) {
@@ -151,6 +156,7 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
   const leftover left = s.users().end_use(spoiled, how == lease::way::discarded);
   std::unique_lock lock(self.mutex_);
   --self.leased_;
+  s.fresh = true;
   if (s.overdue) [[unlikely]]
     self.note_return(s);
   if (left == leftover::dirty || left == leftover::down) [[unlikely]] {
@@ -161,9 +167,8 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
     }
   }
   s.verify = self.always_verify_ || left != leftover::unused;
-  s.fresh = true;
   s.idle_since = self.tick_;
-  if (self.lease_waiters_.empty() && self.plain_put_ && !s.outlived) [[likely]] {
+  if (self.lease_waiters_.empty() && self.plain_put_ && s.fate == slot_fate::stays) [[likely]] {
     self.put_idle(s);
   } else {
     self.end_lease(std::move(lock), s);
@@ -173,6 +178,7 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
 void pool_core::end_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept {
   s.owner = slot_owner::moving;
   ++moving_;
+  if (s.fate == slot_fate::due && !aged_ && !closed_) begin_succession(s);
   if (options_.on_return) {
     begin_hook(std::move(lock), s, options_.on_return);
   } else {
@@ -181,7 +187,7 @@ void pool_core::end_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept {
 }
 
 void pool_core::begin_hook(std::unique_lock<std::mutex> lock, slot& s, const handshake& hook) noexcept {
-  while (!closed_ && !is_surplus(s)) {
+  while (!closed_ && !must_go(s)) {
     // What a lease left unread is no answer for a hook.
     if (std::exchange(s.verify, false)) {
       lock.unlock();
@@ -195,6 +201,7 @@ void pool_core::begin_hook(std::unique_lock<std::mutex> lock, slot& s, const han
     }
     --moving_;
     ++hooks_;
+    if (&hook == &options_.keepalive) ++keepalives_;
     s.owner = slot_owner::hook;
     s.hook = &hook;
     s.keeper->wake();
@@ -204,7 +211,7 @@ void pool_core::begin_hook(std::unique_lock<std::mutex> lock, slot& s, const han
 }
 
 void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
-  while (!closed_ && !is_surplus(s) && !lease_waiters_.empty()) {
+  while (!closed_ && !must_go(s) && !lease_waiters_.empty()) {
     if (std::exchange(s.verify, false)) {
       lock.unlock();
       loss why;
@@ -218,6 +225,7 @@ void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
     auto& next = static_cast<pool_waiter&>(lease_waiters_.front());
     dequeue(next, {});
     s.owner = slot_owner::leased;
+    s.rested = false;
     --moving_;
     ++leased_;
     ++counters_.gets;
@@ -234,7 +242,10 @@ void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
   } else if (is_surplus(s)) {
     const loss aged{{}, "it has reached its age, and another has taken its place", ending::aged};
     const loss surplus{{}, "there are more connections than the pool's size", ending::surplus};
-    give_to_supervisor(std::move(lock), s, s.outlived ? &aged : &surplus);
+    give_to_supervisor(std::move(lock), s, s.fate == slot_fate::outlived ? &aged : &surplus);
+  } else if (s.fate == slot_fate::moved) {
+    const loss moved{{}, "the pool has another address", ending::moved};
+    give_to_supervisor(std::move(lock), s, &moved);
   } else {
     s.verify = s.verify || always_verify_;
     put_idle(s);
@@ -252,8 +263,7 @@ void pool_core::put_idle(slot& s) noexcept {
   // Only the first one since the last look asks for the next, and only then somebody looks at the clock.
   if (next_look_ <= tick_ + look_after_) return;
   tick_ = env_->now();
-  next_look_ = std::min(next_look_, tick_ + look_after_);
-  wake_by(next_look_);
+  look_by(tick_ + look_after_);
 }
 
 void pool_core::start_moving(slot& s) noexcept {
@@ -289,11 +299,14 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
     if (!idle_.empty() && lease_waiters_.empty()) continue;
     if (!may_wait(w, timeout)) {
       if (w.error == errc::timed_out) ++counters_.timeouts;
-      break;
-    }
-    if (waiting_ >= options_.max_waiting) {
+    } else if (options_.fail_fast && is_down()) {
+      w.error = last_connect_error_;
+    } else if (waiting_ >= options_.max_waiting) {
       w.error = errc::overloaded;
       ++counters_.rejected;
+    }
+    if (w.error) {
+      counters_.wait_time.record(duration::zero());
       break;
     }
     enqueue(w, lease_waiters_, timeout);
@@ -312,7 +325,8 @@ void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
       return;
     }
     const bool enough = !closed_ && count_up() >= wanted;
-    if (!enough && may_wait(w, options_.get_timeout)) {
+    if (!enough && !closed_ && options_.fail_fast && is_down()) w.error = last_connect_error_;
+    if (!enough && !w.error && may_wait(w, options_.get_timeout)) {
       w.wanted = wanted;
       enqueue(w, up_waiters_, options_.get_timeout);
       grow();
@@ -340,8 +354,9 @@ void pool_core::enqueue(pool_waiter& w, wait_list& queue, std::optional<duration
   w.queue = &queue;
   queue.push_back(w);
   if (&queue == &lease_waiters_) ++waiting_;
+  w.since = env_->now();
   if (!timeout) return;
-  w.deadline = later(env_->now(), *timeout);
+  w.deadline = later(w.since, *timeout);
   if (w.deadline == time_point::max()) return;
   // Waiters with the same timeout come in the order of their deadlines: then this is the place, and costs O(1).
   deadlines_.insert(deadlines_.end(), w);
@@ -349,7 +364,12 @@ void pool_core::enqueue(pool_waiter& w, wait_list& queue, std::optional<duration
 }
 
 void pool_core::dequeue(pool_waiter& w, error_code ec) noexcept {
-  if (w.queue == &lease_waiters_) --waiting_;
+  if (w.queue == &lease_waiters_) {
+    --waiting_;
+    counters_.wait_time.record(env_->now() - w.since);
+  }
+  // Connections may have been kept for it.
+  if (w.queue == &up_waiters_ && timed_idle_) look_by(later(tick_, look_after_));
   w.waiting = false;
   w.error = ec;
   w.queue->erase(w.queue->iterator_to(w));
@@ -476,18 +496,22 @@ cocp::stats pool_core::stats() const {
   s.connecting = static_cast<std::size_t>(
       std::count_if(slots_.begin(), slots_.end(), [](const auto& each) { return each->connecting; }));
   s.waiting = waiting_;
+  // Nobody looks at the clock when there is nothing to wait for.
+  s.wait_time.record(duration::zero(), s.gets - s.waits);
   return s;
 }
 
 std::string pool_core::explain(const char* what, error_code ec, std::optional<duration> waited) const {
   const cocp::stats s = stats();
   error_code last;
+  std::shared_ptr<const address> to;
   {
     const std::lock_guard lock(mutex_);
     last = last_connect_error_;
+    to = to_;
   }
   std::ostringstream out;
-  out << what << ": no connection to " << to_.text;
+  out << what << ": no connection to " << to->text;
   if (ec == errc::timed_out && waited) {
     out << " within " << to_text(*waited);
   } else {
@@ -499,27 +523,25 @@ std::string pool_core::explain(const char* what, error_code ec, std::optional<du
   return out.str();
 }
 
-bool pool_core::slot_dialling(slot& s) noexcept {
-  const std::lock_guard lock(mutex_);
-  s.connecting = s.wanted;
-  return s.wanted;
-}
-
-void pool_core::slot_failed(slot& s, error_code ec) noexcept {
-  const std::lock_guard lock(mutex_);
-  s.connecting = false;
-  ++counters_.connect_failures;
-  last_connect_error_ = ec;
-}
-
 void pool_core::slot_connected(slot& s) noexcept {
   wait_list reached;
   {
     const std::lock_guard lock(mutex_);
+    const time_point now = env_->now();
     s.connecting = false;
+    if (s.fate == slot_fate::moved) {
+      gate_.abandoned(s.ticket);
+    } else {
+      s.ticket = gate_.succeeded(s.ticket, now);
+    }
+    gate_changed(now);
+    ++up_;
     ++counters_.connects;
     s.watched = false;
     s.verify = true;
+    s.rested = false;
+    // A lease may have ended since the stream was opened.
+    if (s.owner == slot_owner::idle) look_by(later(now, look_after_));
     const std::size_t up = up_waiters_.empty() ? 0 : count_up();
     for (auto i = up_waiters_.begin(); i != up_waiters_.end();) {
       auto& w = static_cast<pool_waiter&>(*i++);
@@ -528,7 +550,8 @@ void pool_core::slot_connected(slot& s) noexcept {
       reached.push_back(w);
     }
     if (options_.max_lifetime) {
-      s.retire_at = later(env_->now(), retirement_age(*options_.max_lifetime, env_->random()));
+      if (s.fate == slot_fate::due) s.fate = slot_fate::stays;
+      s.retire_at = later(now, retirement_age(*options_.max_lifetime, env_->random()));
       next_age_ = std::min(next_age_, s.retire_at);
       wake_by(next_age_);
     }
@@ -547,26 +570,35 @@ void pool_core::slot_connected(slot& s) noexcept {
   s.core = shared_from_this();
   s.idle_since = tick_;
   s.active_at = env_->now();
-  const bool succeeds = &s == heir_;
-  place(std::move(lock), s);
-  if (succeeds) outlive();
-}
-
-const handshake* pool_core::slot_hook(slot& s) noexcept {
-  const std::lock_guard lock(mutex_);
-  return s.owner == slot_owner::hook ? s.hook : nullptr;
-}
-
-void pool_core::slot_served(slot& s, error_code ec, std::string_view reason) noexcept {
-  if (ec) {
-    const ending kind = s.hook == &options_.keepalive ? ending::dead : ending::dirty;
-    s.users().bring_down({ec, reason, kind}, {});
+  slot* old = nullptr;
+  if (&s == heir_ && aged_->fate != slot_fate::outlived) {
+    aged_->fate = slot_fate::outlived;
+    if (aged_->owner == slot_owner::idle) {
+      old = aged_;
+      start_moving(*old);
+    }
   }
-  s.users().end_use([] { return false; }, false);
-  std::unique_lock lock(mutex_);
+  place(std::move(lock), s);
+  if (old) place(std::unique_lock(mutex_), *old);
+}
+
+supervisor::hook pool_core::slot_hook(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (s.owner != slot_owner::hook) return {};
+  return {s.hook, s.hook == &options_.keepalive ? ending::dead : ending::dirty};
+}
+
+void pool_core::end_hook(slot& s) noexcept {
   --hooks_;
   s.rested = s.hook == &options_.keepalive;
+  if (s.rested) --keepalives_;
   s.hook = nullptr;
+}
+
+void pool_core::slot_served(slot& s) noexcept {
+  s.users().end_use([] { return false; }, false);
+  std::unique_lock lock(mutex_);
+  end_hook(s);
   if (!s.users().is_up()) {
     give_to_supervisor(std::move(lock), s, nullptr);
     return;
@@ -578,8 +610,24 @@ void pool_core::slot_served(slot& s, error_code ec, std::string_view reason) noe
   place(std::move(lock), s);
 }
 
-void pool_core::slot_down(slot&, const loss& why) noexcept {
+duration pool_core::slot_down(slot& s, const loss& why, bool early) noexcept {
+  wait_list ended;
+  const duration delay = count_down(s, why, early, ended);
+  complete_all(ended);
+  return delay;
+}
+
+duration pool_core::count_down(slot& s, const loss& why, bool early, wait_list& ended) noexcept {
   const std::lock_guard lock(mutex_);
+  const time_point now = env_->now();
+  --up_;
+  s.cause = early || why.kind == ending::lost ? dial_cause::loss : dial_cause::demand;
+  // What users give up says nothing of the endpoint, nor does a former one.
+  if (s.cause == dial_cause::loss && s.fate != slot_fate::moved) {
+    gate_.lost(s.ticket, early, now, env_->random());
+    gate_changed(now);
+    if (early) fail_fast(why.cause, ended);
+  }
   switch (why.kind) {
     case ending::lost:
       ++counters_.disconnects;
@@ -593,16 +641,25 @@ void pool_core::slot_down(slot&, const loss& why) noexcept {
     case ending::aged:
       ++counters_.replaced_expired;
       break;
+    case ending::moved:
     case ending::surplus:
       break;
   }
+  return s.cause == dial_cause::loss ? gate_.delay(now) : duration::zero();
 }
 
 void pool_core::slot_stopped(slot& s) noexcept {
+  std::shared_ptr<pool_core> held;
   {
     const std::lock_guard lock(mutex_);
     s.connecting = false;
     --running_;
+    // The pool was closed before its hook had begun.
+    if (s.owner == slot_owner::hook) {
+      end_hook(s);
+      s.owner = slot_owner::supervisor;
+      held = std::move(s.core);
+    }
   }
   finish_drain();
 }
@@ -612,6 +669,7 @@ void pool_core::on_context_shutdown() noexcept {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
+    plain_put_ = false;
     take_all(lease_waiters_, dropped, errc::closed);
     take_all(up_waiters_, dropped, errc::closed);
     take_all(drain_waiters_, dropped, errc::closed);

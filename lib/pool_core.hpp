@@ -6,6 +6,7 @@
 #include "alarm.hpp"
 #include "context_service.hpp"
 #include "environment.hpp"
+#include "outage_gate.hpp"
 #include "slot.hpp"
 
 #include <cocp/impl/lease_waiter.hpp>
@@ -52,6 +53,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   static void withdraw(pool_waiter& w) noexcept;
 
   void resize(std::size_t n);
+  void readdress(std::string address);
+  void retry_now() noexcept;
   void close() noexcept;
   cocp::stats stats() const;
   std::vector<lease_info> leases() const;
@@ -60,12 +63,15 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// \name For slots
   /// @{
-  bool slot_dialling(slot& s) noexcept;
-  void slot_failed(slot& s, error_code ec) noexcept;
+  time_point slot_may_dial(slot& s, time_point now) noexcept;
+  bool slot_wanted(slot& s) noexcept;
+  duration slot_failed(slot& s, error_code ec) noexcept;
+  unsigned failures() noexcept;
+  std::shared_ptr<const address> slot_target(slot& s) noexcept;
   void slot_connected(slot& s) noexcept;
-  const handshake* slot_hook(slot& s) noexcept;
-  void slot_served(slot& s, error_code ec, std::string_view reason) noexcept;
-  void slot_down(slot& s, const loss& why) noexcept;
+  supervisor::hook slot_hook(slot& s) noexcept;
+  void slot_served(slot& s) noexcept;
+  duration slot_down(slot& s, const loss& why, bool early) noexcept;
   void slot_stopped(slot& s) noexcept;
   /// @}
 
@@ -75,7 +81,6 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   const asio::any_io_executor& get_executor() const noexcept { return ex_; }
   const connection_options& dial_options() const noexcept { return dial_options_; }
   const pool_options& options() const noexcept { return options_; }
-  const address& to() const noexcept { return to_; }
 
  private:
   using slot_list = boost::intrusive::list<slot>;
@@ -91,6 +96,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Gives a slot that is `moving` to its supervisor, to run the hook.
   void begin_hook(std::unique_lock<std::mutex> lock, slot& s, const handshake& hook) noexcept;
   /// Under `mutex_`.
+  void end_hook(slot& s) noexcept;
   void put_idle(slot& s) noexcept;
   /// Under `mutex_`: takes it from the idle set.
   void start_moving(slot& s) noexcept;
@@ -102,6 +108,9 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void give_to_supervisor(std::unique_lock<std::mutex> lock, slot& s, const loss* why) noexcept;
   /// @}
 
+  /// The counting part of `slot_down`.
+  duration count_down(slot& s, const loss& why, bool early, wait_list& ended) noexcept;
+
   /// \name How many there are (pool_size.cpp). Under `mutex_`, but for `add_slots`.
   /// @{
 
@@ -110,7 +119,9 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// How many to keep open when nobody asks.
   std::size_t least() const noexcept;
   /// True if it is to be closed rather than used again.
-  bool is_surplus(const slot& s) const noexcept { return s.outlived || wanted_ > limit(); }
+  bool is_surplus(const slot& s) const noexcept { return s.fate == slot_fate::outlived || wanted_ > limit(); }
+  /// True if it is not to be given out any more.
+  bool must_go(const slot& s) const noexcept { return is_surplus(s) || s.fate == slot_fate::moved; }
   /// Has as many slots as `n` connections need.
   void add_slots(std::size_t n);
   /// Opens as many as are missing.
@@ -121,10 +132,25 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void unwant(slot& s) noexcept;
   /// One that is there and that nobody uses, if there are too many; not up, or else idle for the longest time.
   slot* find_surplus() noexcept;
-  /// Starts to replace the oldest connection that is due.
+  /// Starts to replace the oldest connection that is due and is not leased; those that are leased, when they come back.
   void replace_aged() noexcept;
-  /// The heir is up: the aged one may go.
-  void outlive() noexcept;
+  /// Under `mutex_`: opens an heir for it, if there is room.
+  void begin_succession(slot& aged) noexcept;
+  /// @}
+
+  /// \name Who may dial (pool_dialling.cpp). Under `mutex_`.
+  /// @{
+
+  /// Lets those who wait dial, as far as the gate allows it.
+  void release_dials(time_point now) noexcept;
+  /// The gate has changed: lets dial who may now, and others when they may.
+  void gate_changed(time_point now) noexcept;
+  /// It waits no more, or does not use its leave.
+  void leave_dial_queue(slot& s) noexcept;
+  /// True if attempts fail and no connection is up.
+  bool is_down() const noexcept { return up_ == 0 && gate_.failures() != 0; }
+  /// An attempt has failed: ends the waits that are not to outlast that.
+  void fail_fast(error_code ec, wait_list& ended) noexcept;
   /// @}
 
   /// \name Housekeeping (pool_housekeeping.cpp)
@@ -137,6 +163,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Under `mutex_`: what is due for an idle slot, and when to look again.
   enum class duty { none, watch, keepalive, close };
   duty look_at(slot& s, bool may_close, bool may_keep) noexcept;
+  /// Under `mutex_`: sees to it that the next look at what is idle is not later.
+  void look_by(time_point t) noexcept;
   /// Under `mutex_`: true if `t` has come; if not, there is a look at that time.
   bool is_due(time_point t) noexcept;
   /// Under `mutex_`: gives up dials that nobody has needed for long, `spare` at most; how many.
@@ -172,7 +200,6 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   const connection_options dial_options_;
   const pool_options options_;
-  const address to_;
   const bool always_verify_;
   /// Idle slots have more to expect than their end: a keepalive, or to be closed.
   const bool timed_idle_;
@@ -187,6 +214,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   bool closed_ = false;
   /// What is put back needs no thought: the pool is open, has no `on_return`, and has not too many connections.
   bool plain_put_;
+  std::shared_ptr<const address> to_;
   /// Grows only.
   std::vector<std::unique_ptr<slot>> slots_;
   std::size_t size_;
@@ -195,6 +223,11 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Those that are not wanted.
   slot_list vacant_;
   std::size_t wanted_ = 0;
+  outage_gate gate_;
+  /// Those that wait for leave to dial, in order.
+  slot_list dial_queue_;
+  /// Connections that are up, as far as their supervisors know.
+  std::size_t up_ = 0;
   /// One connection that is being replaced for its age, and the slot that takes its place; both or none.
   slot* aged_ = nullptr;
   slot* heir_ = nullptr;
@@ -209,12 +242,15 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   std::size_t leased_ = 0;
   std::size_t moving_ = 0;
   std::size_t hooks_ = 0;
+  std::size_t keepalives_ = 0;
   /// Supervisors whose loop has not ended.
   std::size_t running_ = 0;
   cocp::stats counters_;
   error_code last_connect_error_;
   /// When the housekeeper wakes at the latest.
   time_point next_turn_ = time_point::max();
+  /// When the gate is to be looked at.
+  time_point next_gate_ = time_point::max();
   /// When the housekeeper must look at the idle slots again; `max` if there is no need.
   time_point next_look_ = time_point::max();
   /// When the next connection is old enough to be replaced.

@@ -49,6 +49,7 @@ time_point pool_core::turn() noexcept {
     }
     ended.splice(ended.end(), undelivered_);
     tick_ = now;
+    if (next_gate_ <= now) gate_changed(now);
     look_now = next_look_ <= now;
   }
   while (!ended.empty()) {
@@ -60,7 +61,7 @@ time_point pool_core::turn() noexcept {
   replace_aged();
   report_leases();
   const std::lock_guard lock(mutex_);
-  next_turn_ = std::min({next_look_, next_report_, aged_ ? time_point::max() : next_age_});
+  next_turn_ = std::min({next_look_, next_report_, next_gate_, aged_ ? time_point::max() : next_age_});
   if (!deadlines_.empty()) next_turn_ = std::min(next_turn_, deadlines_.begin()->deadline);
   if (!undelivered_.empty()) next_turn_ = std::min(next_turn_, later(now, redelivery_pause));
   return next_turn_;
@@ -77,7 +78,7 @@ void pool_core::look_at_idle() noexcept {
     spare -= close_unopened(spare);
     // Not all at once: somebody may want one.
     std::size_t may_keep = std::max<std::size_t>(1, wanted_ / 2);
-    may_keep -= std::min(may_keep, hooks_);
+    may_keep -= std::min(may_keep, keepalives_);
     // From the one that rests the longest.
     for (auto i = idle_.end(); i != idle_.begin();) {
       slot& s = *--i;
@@ -107,6 +108,8 @@ void pool_core::look_at_idle() noexcept {
   while (!to_keep.empty()) {
     slot& s = to_keep.front();
     to_keep.pop_front();
+    // What came unasked is no answer for it, whatever check_after says.
+    s.verify = true;
     begin_hook(std::unique_lock(mutex_), s, options_.keepalive);
   }
   while (!to_watch.empty()) {
@@ -130,10 +133,15 @@ pool_core::duty pool_core::look_at(slot& s, bool may_close, bool may_keep) noexc
   if (may_close && options_.idle_timeout && is_due(later(s.used_at, *options_.idle_timeout))) return duty::close;
   if (options_.keepalive && is_due(later(s.active_at, options_.keepalive_interval))) {
     if (may_keep) return duty::keepalive;
-    next_look_ = std::min(next_look_, later(tick_, look_after_));
+    next_look_ = std::min(next_look_, later(tick_, std::chrono::milliseconds(50)));
   }
   if (!s.verify && is_due(later(s.idle_since, options_.check_after))) s.verify = true;
   return s.watched ? duty::none : duty::watch;
+}
+
+void pool_core::look_by(time_point t) noexcept {
+  next_look_ = std::min(next_look_, t);
+  wake_by(next_look_);
 }
 
 bool pool_core::is_due(time_point t) noexcept {

@@ -53,6 +53,7 @@ void pool_core::report_leases() noexcept {
   // One at a time: a logger is not called under a lock, and nothing is allocated to remember several.
   for (;;) {
     std::optional<report> next;
+    std::shared_ptr<const address> to;
     {
       const std::lock_guard lock(mutex_);
       if (returned_ == 0 && next_report_ > tick_) return;
@@ -74,9 +75,10 @@ void pool_core::report_leases() noexcept {
         later_report = std::min(later_report, due);
       }
       if (!next) next_report_ = later_report;
+      to = to_;
     }
     if (!next) return;
-    tell_lease(dial_options_, to_, next->kind, next->where, next->held);
+    tell_lease(dial_options_, *to, next->kind, next->where, next->held);
   }
 }
 

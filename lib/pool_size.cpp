@@ -60,24 +60,23 @@ void pool_core::grow() noexcept {
 void pool_core::want(slot& s) noexcept {
   vacant_.erase(vacant_.iterator_to(s));
   s.wanted = true;
+  s.cause = dial_cause::demand;
   s.fresh = false;
   s.used_at = env_->now();
   ++wanted_;
   update_plain_put();
   s.keeper->wake();
   // It may not come up before it is too old to be of use.
-  if (timed_idle_ && next_look_ == time_point::max()) {
-    next_look_ = later(s.used_at, look_after_);
-    wake_by(next_look_);
-  }
+  if (timed_idle_ && next_look_ == time_point::max()) look_by(later(s.used_at, look_after_));
 }
 
 void pool_core::unwant(slot& s) noexcept {
   s.wanted = false;
-  s.outlived = false;
+  if (s.fate == slot_fate::outlived) s.fate = slot_fate::stays;
   --wanted_;
+  leave_dial_queue(s);
   vacant_.push_back(s);
-  if (&s == aged_ || (&s == heir_ && !aged_->outlived)) {
+  if (&s == aged_ || (&s == heir_ && aged_->fate != slot_fate::outlived)) {
     aged_ = nullptr;
     heir_ = nullptr;
     next_age_ = tick_;
@@ -123,27 +122,30 @@ void pool_core::replace_aged() noexcept {
   slot* oldest = nullptr;
   for (const auto& s : slots_) {
     if (!s->wanted || s->owner == slot_owner::supervisor) continue;
+    if (s->retire_at > tick_) {
+      next_age_ = std::min(next_age_, s->retire_at);
+      continue;
+    }
+    if (s->fate == slot_fate::stays) s->fate = slot_fate::due;
+    if (s->owner == slot_owner::leased || s->fate != slot_fate::due) continue;
     if (!oldest || s->retire_at < oldest->retire_at) oldest = s.get();
   }
-  if (!oldest) return;
-  if (oldest->retire_at > tick_ || vacant_.empty() || wanted_ > size_) {
-    // Without a vacant slot the pool is about to shrink, or grows: then there will be one at the next look.
-    next_age_ = std::max(oldest->retire_at, later(tick_, look_after_));
-    return;
-  }
-  aged_ = oldest;
-  heir_ = &vacant_.front();
-  want(*heir_);
+  if (oldest) begin_succession(*oldest);
 }
 
-void pool_core::outlive() noexcept {
-  std::unique_lock lock(mutex_);
-  if (!aged_ || aged_->outlived) return;
-  slot& old = *aged_;
-  old.outlived = true;
-  if (old.owner != slot_owner::idle) return;
-  start_moving(old);
-  place(std::move(lock), old);
+void pool_core::begin_succession(slot& aged) noexcept {
+  if (vacant_.empty() || wanted_ > size_) {
+    // The pool is about to shrink, or grows: then there will be room.
+    next_age_ = later(tick_, std::chrono::milliseconds(50));
+    wake_by(next_age_);
+    return;
+  }
+  aged_ = &aged;
+  heir_ = &vacant_.front();
+  want(*heir_);
+  // The one's rest is the other's: what nobody uses is closed for that, however often it is replaced.
+  heir_->used_at = aged.used_at;
+  heir_->fresh = aged.fresh;
 }
 
 }  // namespace cocp::detail

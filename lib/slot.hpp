@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "outage_gate.hpp"
 #include "supervisor.hpp"
 
 #include <cocp/connection.hpp>
@@ -26,17 +27,28 @@ enum class slot_owner {
   hook         ///< `on_return` or `keepalive`, which its supervisor runs.
 };
 
+/// What becomes of a connection when its user gives it back.
+enum class slot_fate : unsigned char {
+  stays,
+  due,       ///< It is old enough: another is opened in its place.
+  outlived,  ///< Another has taken its place: it closes.
+  moved      ///< It is to the pool's former address: it is redialled.
+};
+
 /// One connection of a pool. It shows itself to leases as a `connection`.
 class slot final : public connection, public supervisor::client, public boost::intrusive::list_base_hook<> {
  public:
   slot(pool_core& pool, const asio::any_io_executor& ex);
 
-  bool on_dialling() noexcept override;
-  void on_attempt_failed(error_code ec) noexcept override;
+  time_point may_dial(time_point now) noexcept override;
+  bool is_wanted() noexcept override;
+  duration on_attempt_failed(error_code ec) noexcept override;
+  unsigned failures() noexcept override;
+  std::shared_ptr<const address> target() noexcept override;
   void on_connected() noexcept override;
-  const handshake* next_hook() noexcept override;
-  void on_hook_done(error_code error, std::string_view reason) noexcept override;
-  void on_down(const loss& why) noexcept override;
+  supervisor::hook next_hook() noexcept override;
+  void on_hook_done() noexcept override;
+  duration on_down(const loss& why, bool early) noexcept override;
   void on_stopped() noexcept override;
 
   channel& users() const noexcept { return *keeper->users(); }
@@ -50,12 +62,12 @@ class slot final : public connection, public supervisor::client, public boost::i
   /// count no references. It is let go, outside the mutex, when the slot goes to its supervisor.
   std::shared_ptr<pool_core> core;
   /// It is to be connected, and counts as one of the pool's connections. If not, it is in the list of vacant slots, and
-  /// its supervisor rests or is about to.
+  /// its supervisor rests or is about to. A slot is in at most one list: idle, vacant, or waiting to dial.
   bool wanted = false;
   /// To be looked at before it is given out, however short it was idle.
   bool verify = true;
-  /// Another has taken its place: it closes when it comes back.
-  bool outlived = false;
+  /// What becomes of its connection when it comes back.
+  slot_fate fate = slot_fate::stays;
   /// A lease has ended since the housekeeper last looked at it.
   bool fresh = false;
   /// Comes from a keepalive: its place is behind those that were used later.
@@ -63,6 +75,12 @@ class slot final : public connection, public supervisor::client, public boost::i
   /// A wait for the socket to become readable is pending; it stays pending while the slot is leased and given back.
   bool watched = false;
   bool connecting = false;
+  /// What it is to the outage gate, and why it dials next. While it waits for leave to dial it is in the list of those
+  /// that do; then it is `granted` until its supervisor begins.
+  outage_gate::ticket ticket;
+  dial_cause cause = dial_cause::demand;
+  bool queued = false;
+  bool granted = false;
   /// What its supervisor is to run, while a hook owns it.
   const handshake* hook = nullptr;
   /// Since when it is idle, by the housekeeper's last look at the clock: never too late.

@@ -3,7 +3,6 @@
 
 #include "supervisor.hpp"
 
-#include "backoff.hpp"
 #include "dial.hpp"
 #include "tell.hpp"
 
@@ -18,6 +17,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <utility>
@@ -50,10 +50,9 @@ asio::awaitable<failure> call(const handshake& h, connection& c) {
 
 }  // namespace
 
-supervisor::supervisor(const asio::any_io_executor& ex, const connection_options& options, const address& to,
-                       client& who, bool allow_unread)
+supervisor::supervisor(const asio::any_io_executor& ex, const connection_options& options, client& who,
+                       bool allow_unread)
     : options_(options),
-      to_(to),
       client_(who),
       allow_unread_(allow_unread),
       env_(context_service::of(ex).environment()),
@@ -79,60 +78,60 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
   const auto kept = std::move(keep);
   // Nothing of this runs inside the constructor of the pool.
   co_await asio::post(strand_, asio::use_awaitable);
-  unsigned failures = 0;
-  bool wanted = true;
   while (!stopping()) {
-    wanted = client_.on_dialling();
-    if (!wanted) {
-      co_await rest();
+    const time_point start = client_.may_dial(env_->now());
+    if (start > env_->now()) {
+      co_await rest(start);
       continue;
     }
+    to_ = client_.target();
     attempt a = co_await try_once();
     if (stopping()) break;
     if (a.error) {
-      ++failures;
-      const duration delay = next_delay(failures);
       channel_->note(a.error);
-      client_.on_attempt_failed(a.error);
+      const duration delay = client_.on_attempt_failed(a.error);
+      const unsigned failures = client_.failures();
       tell(options_.logger,
-           {event_kind::connect_failed, severity::warning, to_.text, a.error, failures, delay, a.reason});
-      co_await back_off(delay);
+           {event_kind::connect_failed, severity::warning, to_->text, a.error, failures, delay, a.reason});
       continue;
     }
     const time_point since = env_->now();
-    tell(options_.logger, {event_kind::connected, severity::info, to_.text, {}, failures + 1, {}, {}});
+    const unsigned attempts = client_.failures() + 1;
+    tell(options_.logger, {event_kind::connected, severity::info, to_->text, {}, attempts, {}, {}});
     if (!channel_->open(a.connected)) break;
     client_.on_connected();
     co_await until_drained();
     if (stopping()) break;
     const loss why = channel_->last_loss();
     channel_->take().reset();
-    client_.on_down(why);
     // An endpoint that accepts and closes is not hammered: such a connect counts as a failed attempt. Nor has a server
     // that speaks first without leave failed less for being a moment late.
-    const bool early = !why.answered && env_->now() - since < options_.retry_min;
     const bool spoke_first = why.cause == errc::unsolicited_data && !why.touched;
-    const bool failed = early && (why.kind == ending::lost || spoke_first);
-    failures = failed ? failures + 1 : 0;
-    const duration delay = failed ? next_delay(failures) : duration::zero();
+    const bool early =
+        (why.kind == ending::lost || spoke_first) && !why.answered && env_->now() - since < options_.retry_min;
+    const duration delay = client_.on_down(why, early);
     switch (why.kind) {
       case ending::lost:
-        tell(options_.logger, {event_kind::disconnected, severity::warning, to_.text, why.cause, 0, delay, why.reason});
+        tell(options_.logger,
+             {event_kind::disconnected, severity::warning, to_->text, why.cause, 0, delay, why.reason});
         break;
       case ending::dirty:
       case ending::dead:
       case ending::aged:
-        tell(options_.logger, {event_kind::replaced, severity::info, to_.text, why.cause, 0, delay, why.reason});
+      case ending::moved:
+        tell(options_.logger, {event_kind::replaced, severity::info, to_->text, why.cause, 0, delay, why.reason});
         break;
       case ending::surplus:
-        tell(options_.logger, {event_kind::closed, severity::debug, to_.text, why.cause, 0, {}, why.reason});
+        tell(options_.logger, {event_kind::closed, severity::debug, to_->text, why.cause, 0, {}, why.reason});
     }
-    if (failed) co_await back_off(delay);
   }
   if (channel_->is_drained()) channel_->take().reset();
   while (!channel_->retry_completions()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));
   // What was not wanted was closed before.
-  if (wanted) tell(options_.logger, {event_kind::closed, severity::debug, to_.text, {}, 0, {}, {}});
+  if (client_.is_wanted()) {
+    to_ = client_.target();
+    tell(options_.logger, {event_kind::closed, severity::debug, to_->text, {}, 0, {}, {}});
+  }
   client_.on_stopped();
 }
 
@@ -140,10 +139,9 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   attempt a;
   start_watchdog();
   try {
-    a.connected = co_await dial(*env_, ex_, options_, to_);
+    a.connected = co_await dial(*env_, ex_, options_, *to_);
     if (options_.on_connect) co_await shake_hands(a);
-    error_code ec;
-    if (a.connected && !allow_unread_ && a.connected->peek(ec) == peek_result::unread) a.error = errc::unsolicited_data;
+    if (a.connected) a.error = first_look(*a.connected);
   } catch (const boost::system::system_error& e) {
     a.error = e.code();
   } catch (const std::bad_alloc&) {
@@ -154,6 +152,20 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   // A cancelled coroutine would throw at the next co_await.
   co_await asio::this_coro::reset_cancellation_state();
   co_return a;
+}
+
+error_code supervisor::first_look(stream& s) const noexcept {
+  error_code ec;
+  switch (s.peek(ec)) {
+    case peek_result::quiet:
+      break;
+    case peek_result::unread:
+      if (!allow_unread_) return errc::unsolicited_data;
+      break;
+    case peek_result::dead:
+      return ec;
+  }
+  return {};
 }
 
 asio::awaitable<void> supervisor::shake_hands(attempt& a) {
@@ -175,13 +187,14 @@ asio::awaitable<void> supervisor::shake_hands(attempt& a) {
   std::exchange(handshake_, nullptr)->close();
 }
 
-asio::awaitable<void> supervisor::run_hook(const handshake& hook) {
+asio::awaitable<void> supervisor::run_hook(hook h) {
   failure f;
   try {
-    start_watchdog();
+    late_ending_ = h.failure;
     handshake_ = channel_;
+    start_watchdog();
     connection c(channel_);
-    f = co_await call(hook, c);
+    f = co_await call(*h.run, c);
   } catch (const std::bad_alloc&) {
     f.error = make_error_code(boost::system::errc::not_enough_memory);
   }
@@ -189,34 +202,32 @@ asio::awaitable<void> supervisor::run_hook(const handshake& hook) {
   if (error_code verdict = end_watchdog()) f = {verdict, {}};
   // A cancelled coroutine would throw at the next co_await.
   co_await asio::this_coro::reset_cancellation_state();
+  if (!f.error) co_return;
   hook_failure_ = std::move(f.reason);
-  client_.on_hook_done(f.error, hook_failure_);
-}
-
-asio::awaitable<void> supervisor::back_off(duration delay) {
-  const time_point t = later(env_->now(), delay);
-  while (!stopping() && env_->now() < t) co_await alarm_.wait_until(t);
+  channel_->bring_down({f.error, hook_failure_, h.failure}, {});
 }
 
 asio::awaitable<void> supervisor::until_drained() {
   while (!stopping() && !channel_->is_drained()) {
-    const handshake* hook = client_.next_hook();
-    if (!hook) {
-      co_await rest();
+    const hook h = client_.next_hook();
+    if (!h.run) {
+      co_await rest(time_point::max());
       continue;
     }
+    error_code not_started;
     try {
-      co_await run_hook(*hook);
+      co_await run_hook(h);
     } catch (const std::bad_alloc&) {
-      // It did not even start.
-      client_.on_hook_done(make_error_code(boost::system::errc::not_enough_memory), {});
+      not_started = make_error_code(boost::system::errc::not_enough_memory);
     }
+    if (not_started) channel_->bring_down({not_started, {}, h.failure}, {});
+    client_.on_hook_done();
   }
 }
 
-asio::awaitable<void> supervisor::rest() {
+asio::awaitable<void> supervisor::rest(time_point t) {
   const bool delivered = channel_->retry_completions();
-  co_await alarm_.wait_until(delivered ? time_point::max() : later(env_->now(), redelivery_pause));
+  co_await alarm_.wait_until(delivered ? t : std::min(t, later(env_->now(), redelivery_pause)));
 }
 
 void supervisor::start_watchdog() {
@@ -244,12 +255,8 @@ void supervisor::on_watchdog(unsigned epoch) {
     if (epoch != epoch_) return;
   }
   verdict_ = stopping() ? errc::closed : errc::timed_out;
-  if (handshake_) handshake_->bring_down({verdict_, {}, ending::dirty}, verdict_);
+  if (handshake_) handshake_->bring_down({verdict_, {}, late_ending_}, verdict_);
   cancel_attempt_.emit(asio::cancellation_type::terminal);
-}
-
-duration supervisor::next_delay(unsigned failures) noexcept {
-  return backoff_delay(failures, options_.retry_min, options_.retry_max, env_->random());
 }
 
 void supervisor::stop() noexcept {

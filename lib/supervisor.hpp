@@ -21,27 +21,43 @@
 
 namespace cocp::detail {
 
-/// Keeps one channel connected, as long as its client wants it to: dials, redials with backoff when an attempt fails or
-/// the stream is lost, and runs `on_connect` and the client's hooks. It knows nothing of pools.
+/// Keeps one channel connected, as long as its client wants it to: dials when its client allows it, and again when an
+/// attempt fails or the stream is lost, and runs `on_connect` and the client's hooks. It knows nothing of pools.
 ///
 /// The loop (`run`) is a coroutine on a strand of its own. Other threads reach it only by setting a flag and ending a
 /// wait that is pending: `stop`, `retire` and `wake` post nothing and cancel no coroutine.
 class supervisor final : public channel_owner, public shutdown_target, public std::enable_shared_from_this<supervisor> {
  public:
+  /// What a client wants to have run on its stream.
+  struct hook {
+    /// Null if nothing.
+    const handshake* run = nullptr;
+    /// How the stream ends if that fails.
+    ending failure = ending::dirty;
+  };
+
   /// Whom the connection is for. All calls come from `run`, under no lock.
   class client {
    public:
-    /// May an attempt start now? Then it does. If not, the question comes again after `wake`.
-    virtual bool on_dialling() noexcept = 0;
-    virtual void on_attempt_failed(error_code ec) noexcept = 0;
+    /// When the next attempt may start, by `now`: if that is not later, then it does. `max`: ask again after `wake`, or
+    /// not at all.
+    virtual time_point may_dial(time_point now) noexcept = 0;
+    /// True if the connection is to be kept; if not, it rests until `wake`.
+    virtual bool is_wanted() noexcept = 0;
+    /// Where to: asked at each attempt.
+    virtual std::shared_ptr<const address> target() noexcept = 0;
+    /// The delay before the next attempt; `failures` is from then on one more.
+    virtual duration on_attempt_failed(error_code ec) noexcept = 0;
+    /// Attempts that failed since the endpoint was last up.
+    virtual unsigned failures() noexcept = 0;
     /// The stream is up, and the client's.
     virtual void on_connected() noexcept = 0;
     /// What is to be run on the stream now, if anything: the client leaves the stream to it until `on_hook_done`.
-    virtual const handshake* next_hook() noexcept = 0;
-    /// `error` and `reason` say why it failed; `reason` is valid until the next one is run.
-    virtual void on_hook_done(error_code error, std::string_view reason) noexcept = 0;
-    /// It is down again, and closed.
-    virtual void on_down(const loss& why) noexcept = 0;
+    virtual hook next_hook() noexcept = 0;
+    /// The stream is down if it failed.
+    virtual void on_hook_done() noexcept = 0;
+    /// It is down again, and closed. `early`: so soon that its attempt failed after all. The delay before the next one.
+    virtual duration on_down(const loss& why, bool early) noexcept = 0;
     /// `run` has ended.
     virtual void on_stopped() noexcept = 0;
 
@@ -49,9 +65,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     ~client() = default;
   };
 
-  /// `options` and `to` must outlive this. `allow_unread`: the server may speak first.
-  supervisor(const asio::any_io_executor& ex, const connection_options& options, const address& to, client& who,
-             bool allow_unread);
+  /// `options` must outlive this. `allow_unread`: the server may speak first.
+  supervisor(const asio::any_io_executor& ex, const connection_options& options, client& who, bool allow_unread);
   ~supervisor() { channel_->disown(); }
 
   /// Starts the loop, as work on the executor; `keep` keeps `client` and `options` alive while it runs.
@@ -61,7 +76,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   void stop() noexcept;
   /// Ends the loop and leaves the stream, if it is up, to its user, until `stop`. Any thread.
   void retire() noexcept;
-  /// Has the loop look at its client again: the answer to `on_dialling` or `next_hook` has changed. Any thread.
+  /// Has the loop look at its client again: the answer to `may_dial` or `next_hook` has changed. Any thread.
   void wake() noexcept { alarm_.ring(); }
 
   const std::shared_ptr<channel>& users() const noexcept { return channel_; }
@@ -80,30 +95,30 @@ class supervisor final : public channel_owner, public shutdown_target, public st
 
   asio::awaitable<void> run(std::shared_ptr<void> keep);
   asio::awaitable<attempt> try_once();
+  /// Why a stream that is connected is not fit for use, if it is not.
+  error_code first_look(stream& s) const noexcept;
   asio::awaitable<void> shake_hands(attempt& a);
-  asio::awaitable<void> run_hook(const handshake& hook);
-  /// Sleeps out a backoff delay, unless stopped.
-  asio::awaitable<void> back_off(duration delay);
+  asio::awaitable<void> run_hook(hook h);
   /// Until the stream is to be closed, or the loop to end.
   asio::awaitable<void> until_drained();
-  /// Sleeps until something changes.
-  asio::awaitable<void> rest();
+  /// Sleeps until something changes, or until `t`.
+  asio::awaitable<void> rest(time_point t);
 
   void start_watchdog();
   /// Ends the watch; the verdict, if it has struck.
   error_code end_watchdog() noexcept;
   void on_watchdog(unsigned epoch);
 
-  duration next_delay(unsigned failures) noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
   const connection_options& options_;
-  const address& to_;
   client& client_;
   const bool allow_unread_;
   const std::shared_ptr<environment> env_;
   asio::any_io_executor ex_;
   asio::any_io_executor strand_;
+  /// Of the last attempt. Only on `strand_`.
+  std::shared_ptr<const address> to_;
   std::shared_ptr<channel> channel_;
   alarm alarm_;
   std::atomic<bool> stopping_{false};
@@ -112,7 +127,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   asio::cancellation_signal cancel_attempt_;
   /// The channel of the `on_connect` or the hook under way. Only on `strand_`.
   std::shared_ptr<channel> handshake_;
-  /// Why the last hook failed. Only on `strand_`.
+  /// How the stream ends if the handshake under way is late, and why the last hook failed. Only on `strand_`.
+  ending late_ending_ = ending::dirty;
   std::string hook_failure_;
   /// Set when the watchdog strikes. Only on `strand_`.
   error_code verdict_;

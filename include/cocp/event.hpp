@@ -46,7 +46,7 @@ struct event {
   std::string_view address;
   /// The cause; empty for `connected` and `closed`.
   error_code error;
-  /// `connected` and `connect_failed`: the attempts made since the connection was last up, this one included.
+  /// `connected` and `connect_failed`: the attempts that the endpoint has had since it was last up, this one included.
   unsigned attempt = 0;
   /// `connect_failed`, `disconnected` and `replaced`: the delay before the next attempt.
   duration retry_in{};

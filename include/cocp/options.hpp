@@ -93,6 +93,10 @@ struct pool_options {
   /// A `get` that would have to wait behind this many fails at once with `errc::overloaded`.
   std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
 
+  /// While the endpoint is down and no connection is up, `get()` fails at once with the last connect error, and those
+  /// already waiting fail with it when an attempt fails. Before the first attempt has ended `get()` waits.
+  bool fail_fast = false;
+
   /// A connection idle at least this long is verified (one non-blocking peek) before it is given out. Zero: always.
   /// Not negative. Whatever this says, a connection on which a lease did I/O is checked once before the next lease.
   duration check_after{};
@@ -113,6 +117,9 @@ struct pool_options {
   /// connection is replaced. The interval is more than zero.
   handshake keepalive{};
   duration keepalive_interval = std::chrono::seconds(30);
+
+  /// The most dials at once. Not zero.
+  std::size_t max_dialling = 16;
 
   /// Remember who holds each lease. Costs a look at the clock for each lease.
   std::optional<cocp::lease_report> report_leases{};

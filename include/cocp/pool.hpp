@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -93,6 +94,15 @@ class pool {
   /// \par Exceptions
   /// `std::invalid_argument` if `n` is zero.
   void resize(std::size_t n);
+
+  /// Has new connections made to `address`, from now on. Idle ones move at once, leased ones when they come back; those
+  /// who wait go on waiting.
+  /// \par Exceptions
+  /// `std::invalid_argument` if it is malformed.
+  void readdress(std::string address);
+
+  /// A hint that the endpoint may be back: if an attempt waits for the end of its backoff delay, it starts now.
+  void retry_now() noexcept;
 
   /// Who holds a lease, in no particular order; empty unless `pool_options::report_leases` is set.
   std::vector<lease_info> leases() const;

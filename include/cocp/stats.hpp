@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cocp/histogram.hpp>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -32,6 +34,8 @@ struct stats {
   std::uint64_t replaced_dirty = 0;    ///< Connections replaced because their state was not known (see `pool`).
   std::uint64_t replaced_expired = 0;  ///< Connections replaced for their age (`pool_options::max_lifetime`).
   /// @}
+  /// How long calls of `get` waited; also those that did not have to, and those that failed.
+  histogram wait_time;
 };
 
 }  // namespace cocp

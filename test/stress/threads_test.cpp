@@ -328,6 +328,20 @@ BOOST_AUTO_TEST_CASE(a_pool_on_one_context_serves_users_on_another) {
   run_traffic(home.io, users.io, true, base_seed() + 2000);
 }
 
+BOOST_AUTO_TEST_CASE(a_pool_that_closes_what_is_idle_at_once_serves_everybody) {
+  const fd_check descriptors;
+  runner servers(1);
+  scripted_server server(servers.io.get_executor());
+  runner both(2);
+  cocp::pool pool(both.io, at(server), {.size = 1, .min_size = 0, .idle_timeout = 1ns, .check_after = 1us});
+  while (pool.stats().connects < 100) {
+    if (pool.try_get()) continue;
+    const auto [ec, got] = get_from_outside(pool, 20s).get();
+    BOOST_REQUIRE(!ec);
+  }
+  pool.close();
+}
+
 BOOST_AUTO_TEST_CASE(a_pool_is_closed_by_another_thread_during_traffic) {
   const fd_check descriptors;
   generator random(base_seed() + 3000);

@@ -31,7 +31,7 @@ const row rows[] = {
     {{event_kind::connect_failed, severity::warning, "a:1", refused, 3, 312ms, {}},
      "warning connect_failed a:1: Connection refused (attempt 3, retry in 312 ms)"},
     {{event_kind::connect_failed, severity::warning, "a:1", cocp::errc::handshake_failed, 1, 1500ms, "no"},
-     "warning connect_failed a:1: on_connect failed: no (attempt 1, retry in 1.5 s)"},
+     "warning connect_failed a:1: handshake failed: no (attempt 1, retry in 1.5 s)"},
     {{event_kind::disconnected, severity::warning, "a:1", eof, 0, {}, {}}, "warning disconnected a:1: End of file"},
     {{event_kind::replaced, severity::info, "a:1", {}, 0, {}, "discarded"}, "info replaced a:1: discarded"},
     {{event_kind::closed, severity::debug, "a:1", {}, 0, {}, {}}, "debug closed a:1"},

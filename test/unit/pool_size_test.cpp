@@ -56,7 +56,8 @@ BOOST_AUTO_TEST_CASE(an_empty_pool_opens_nothing_and_serves_the_first_who_asks) 
 }
 
 BOOST_AUTO_TEST_CASE(a_waiter_opens_one_only_if_those_on_their_way_do_not_cover_the_waiters) {
-  pool_world w({.size = 5, .min_size = 0});
+  pool_world w({.size = 6, .min_size = 0});
+  auto held = take(w, 1);
   w.net().default_result = connect_result::hangs;
   std::vector<std::shared_ptr<pool_world::call>> calls;
   for (std::size_t n : {1u, 2u, 3u, 4u, 5u, 5u, 5u}) {
@@ -70,7 +71,7 @@ BOOST_AUTO_TEST_CASE(a_waiter_opens_one_only_if_those_on_their_way_do_not_cover_
   calls = {w.get(), w.get()};
   w.settle();
   BOOST_TEST(w.pool->stats().connecting == 5u);
-  BOOST_TEST(w.net().attempts.size() == 5u);
+  BOOST_TEST(w.net().attempts.size() == 6u);
 }
 
 BOOST_AUTO_TEST_CASE(a_burst_grows_to_the_size_and_not_beyond) {
@@ -173,6 +174,27 @@ BOOST_AUTO_TEST_CASE(one_that_is_used_stays) {
   BOOST_TEST(w.net().attempts.size() == 1u);
   w.advance(2s);
   BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 0 waiting");
+}
+
+BOOST_AUTO_TEST_CASE(one_that_was_discarded_was_used_too) {
+  pool_world w({.size = 2, .min_size = 0, .idle_timeout = 10s});
+  auto held = take(w, 1);
+  w.advance(20s);
+  held[0].discard();
+  w.advance(9s);
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+}
+
+BOOST_AUTO_TEST_CASE(what_ready_has_opened_is_closed_though_it_was_in_vain) {
+  pool_world w({.size = 2, .min_size = 0, .idle_timeout = 10s, .get_timeout = 30s});
+  w.net().on_accept = [&w](fake_peer&) { w.net().default_result = connect_result::refused; };
+  auto up = w.watch(w.pool->ready(2));
+  w.advance(29s);
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  w.advance(11s);
+  BOOST_TEST(up->error == errc::timed_out);
+  w.advance(1min);
+  BOOST_TEST(w.pool->stats().connected == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(the_one_used_last_stays) {
@@ -310,11 +332,15 @@ BOOST_AUTO_TEST_CASE(a_dial_that_succeeds_after_it_was_given_up_is_closed) {
                }});
   w.pool->resize(2);
   auto first = w.get();
+  w.settle();
+  w.peer().send("!");
+  w.settle();
+  BOOST_TEST(bool(first->lease));
   auto second = w.get();
   w.settle();
-  BOOST_TEST(w.pool->stats().connecting == 2u);
+  BOOST_TEST(w.pool->stats().connecting == 1u);
   w.pool->resize(1);
-  for (const auto& p : w.net().peers) p->send("!");
+  w.peer().send("!");
   w.settle();
   BOOST_TEST(gauges(*w.pool) == "1 connected, 0 idle, 1 leased, 0 connecting, 1 waiting");
   BOOST_TEST(w.log.count(event_kind::connected) == 2u);

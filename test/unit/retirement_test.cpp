@@ -90,20 +90,51 @@ BOOST_AUTO_TEST_CASE(never_more_than_one_at_a_time_and_never_less_than_the_size_
   BOOST_TEST(w.pool->stats().replaced_expired >= 4 * size);
 }
 
-BOOST_AUTO_TEST_CASE(a_leased_one_is_closed_when_it_comes_back) {
-  pool_world w({.size = 1, .max_lifetime = 1h});
+BOOST_AUTO_TEST_CASE(a_leased_one_is_replaced_when_it_comes_back) {
+  for (const bool waits : {false, true}) {
+    pool_world w({.size = 1, .max_lifetime = 1h});
+    auto held = w.take();
+    w.advance(80min);
+    BOOST_TEST(gauges(*w.pool) == "1 connected, 0 idle, 1 leased, 0 connecting, 0 waiting");
+    auto sent = w.watch(held->write(asio::buffer("x", 1)));
+    w.settle();
+    BOOST_TEST(sent->value.has_value());
+    auto waiter = waits ? w.get() : nullptr;
+    held.put();
+    w.settle();
+    if (waits) {
+      // It does not wait for the heir, which stands by.
+      BOOST_TEST(waiter->lease->generation() == 1u);
+      BOOST_TEST(gauges(*w.pool) == "2 connected, 1 idle, 1 leased, 0 connecting, 0 waiting");
+      waiter->lease.put();
+      w.settle();
+    }
+    BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+    BOOST_TEST(w.net().peers[0]->gone);
+    BOOST_TEST(w.pool->stats().replaced_expired == 1u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_long_lease_keeps_no_other_from_being_replaced) {
+  pool_world w({.size = 3, .max_lifetime = 1min});
   auto held = w.take();
-  w.advance(80min);
-  // Its heir is up, and serves others.
-  BOOST_TEST(gauges(*w.pool) == "2 connected, 1 idle, 1 leased, 0 connecting, 0 waiting");
-  auto sent = w.watch(held->write(asio::buffer("x", 1)));
-  w.settle();
-  BOOST_TEST(sent->value.has_value());
+  w.advance(1h);
+  BOOST_TEST(w.pool->stats().replaced_expired >= 2u * 59);
+  BOOST_TEST(w.net().open() <= 4u);
   held.put();
-  w.settle();
-  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+  w.advance(2min);
   BOOST_TEST(w.net().peers[0]->gone);
-  BOOST_TEST(w.pool->stats().replaced_expired == 1u);
+  BOOST_TEST(w.net().open() == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(what_nobody_uses_is_closed_however_often_it_was_replaced) {
+  pool_world w({.size = 2, .min_size = 0, .idle_timeout = 10min, .max_lifetime = 4min});
+  auto got = w.get();
+  w.settle();
+  got->lease.put();
+  w.advance(11min);
+  BOOST_TEST(w.pool->stats().replaced_expired >= 2u);
+  BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 0 waiting");
 }
 
 BOOST_AUTO_TEST_CASE(the_old_one_stays_while_the_next_cannot_be_opened) {

@@ -217,8 +217,8 @@ const std::vector<failure> failures{
     {"system_error", [] { throw boost::system::system_error(asio::error::access_denied); },
      "connect_failed 10.0.0.1:7: Permission denied"},
     {"std::exception", [] { throw std::runtime_error("wrong password"); },
-     "connect_failed 10.0.0.1:7: on_connect failed (wrong password)"},
-    {"int", [] { throw 42; }, "connect_failed 10.0.0.1:7: on_connect failed ("},
+     "connect_failed 10.0.0.1:7: handshake failed (wrong password)"},
+    {"int", [] { throw 42; }, "connect_failed 10.0.0.1:7: handshake failed ("},
 };
 
 BOOST_DATA_TEST_CASE(the_attempt_failed_when_it_throws_and_is_retried_with_backoff, data::make(failures), f) {
@@ -346,7 +346,7 @@ BOOST_AUTO_TEST_CASE(the_attempt_failed_when_it_leaves_an_operation_outstanding)
   w.settle();
   BOOST_TEST(left.has_value());
   BOOST_TEST((left && *left));
-  BOOST_TEST(told(w.log).starts_with("connect_failed 10.0.0.1:7: on_connect failed (on_connect left an operation"));
+  BOOST_TEST(told(w.log).starts_with("connect_failed 10.0.0.1:7: handshake failed (on_connect left an operation"));
   BOOST_TEST(w.net().open() == 0u);
   BOOST_TEST(w.net().destroyed_in_use == 0u);
   w.advance(1s);

@@ -71,6 +71,7 @@ enum class ending {
   dirty,    ///< Given up: what state a user left it in is not known.
   dead,     ///< Given up: it did not answer.
   aged,     ///< Given up: another has taken its place.
+  moved,    ///< Given up: the pool has another address now.
   surplus,  ///< Given up: nobody needs it.
 };
 

@@ -24,6 +24,8 @@ class pool_waiter : public waiter, public boost::intrusive::set_base_hook<> {
  public:
   /// When the wait ends without a result; `max` for never.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+  /// When the wait began.
+  std::chrono::steady_clock::time_point since;
   /// The queue that it waits in.
   wait_list* queue = nullptr;
   /// For whom waits for connections to be up: how many.

@@ -1,0 +1,136 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Which of a pool's supervisors may dial, and when: the outage gate at work.
+
+#include "pool_core.hpp"
+
+#include <utility>
+
+namespace cocp::detail {
+
+time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!s.wanted) return time_point::max();
+  if (!s.granted && !s.queued) {
+    s.queued = true;
+    dial_queue_.push_back(s);
+    gate_changed(now);
+  }
+  if (!std::exchange(s.granted, false)) return time_point::max();
+  s.connecting = true;
+  return now;
+}
+
+bool pool_core::slot_wanted(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  return s.wanted;
+}
+
+void pool_core::release_dials(time_point now) noexcept {
+  if (closed_) return;
+  for (auto i = dial_queue_.begin(); i != dial_queue_.end();) {
+    slot& s = *i;
+    if (gate_.may_dial(s.cause, up_ != 0, now)) {
+      i = dial_queue_.erase(i);
+      s.queued = false;
+      s.granted = true;
+      s.ticket = gate_.begin(now);
+      s.keeper->wake();
+    } else if (gate_.may_dial(dial_cause::demand, up_ != 0, now)) {
+      ++i;
+    } else {
+      break;
+    }
+  }
+}
+
+void pool_core::gate_changed(time_point now) noexcept {
+  gate_.pass(now);
+  release_dials(now);
+  const time_point t = gate_.next_time();
+  // Due, and nobody has taken it: whoever comes asks anew.
+  next_gate_ = t > now ? t : time_point::max();
+  wake_by(next_gate_);
+}
+
+void pool_core::leave_dial_queue(slot& s) noexcept {
+  if (std::exchange(s.queued, false)) dial_queue_.erase(dial_queue_.iterator_to(s));
+  if (std::exchange(s.granted, false)) {
+    gate_.abandoned(s.ticket);
+    gate_changed(env_->now());
+  }
+}
+
+duration pool_core::slot_failed(slot& s, error_code ec) noexcept {
+  wait_list ended;
+  duration delay{};
+  {
+    const std::lock_guard lock(mutex_);
+    const time_point now = env_->now();
+    s.connecting = false;
+    ++counters_.connect_failures;
+    if (s.fate == slot_fate::moved) {
+      gate_.abandoned(s.ticket);
+      gate_changed(now);
+    } else {
+      s.cause = dial_cause::loss;
+      gate_.failed(s.ticket, now, env_->random());
+      gate_changed(now);
+      fail_fast(ec, ended);
+      delay = gate_.delay(now);
+    }
+  }
+  complete_all(ended);
+  return delay;
+}
+
+void pool_core::fail_fast(error_code ec, wait_list& ended) noexcept {
+  last_connect_error_ = ec;
+  if (!options_.fail_fast || !is_down()) return;
+  take_all(lease_waiters_, ended, ec);
+  take_all(up_waiters_, ended, ec);
+}
+
+unsigned pool_core::failures() noexcept {
+  const std::lock_guard lock(mutex_);
+  return gate_.failures();
+}
+
+std::shared_ptr<const address> pool_core::slot_target(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (s.fate == slot_fate::moved) s.fate = slot_fate::stays;
+  return to_;
+}
+
+void pool_core::retry_now() noexcept {
+  const std::lock_guard lock(mutex_);
+  const time_point now = env_->now();
+  gate_.retry_now(now);
+  gate_changed(now);
+}
+
+void pool_core::readdress(std::string text) {
+  auto to = std::make_shared<const address>(parse_address(std::move(text)));
+  std::unique_lock lock(mutex_);
+  if (closed_ || to->text == to_->text) return;
+  to_ = std::move(to);
+  gate_.reset();
+  gate_changed(env_->now());
+  slot_list idle;
+  for (const auto& s : slots_) {
+    if (s->fate == slot_fate::outlived) continue;
+    s->fate = slot_fate::moved;
+    if (s->owner != slot_owner::idle) continue;
+    start_moving(*s);
+    idle.push_back(*s);
+  }
+  while (!idle.empty()) {
+    slot& s = idle.front();
+    idle.pop_front();
+    place(std::move(lock), s);
+    lock = std::unique_lock(mutex_);
+  }
+}
+
+}  // namespace cocp::detail

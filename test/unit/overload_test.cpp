@@ -1,0 +1,121 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include <boost/asio/error.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cocp/pool.hpp>
+#include <string>
+
+#include "support/pool_world.hpp"
+
+// What a caller learns, and how soon, when there are not enough connections or none.
+
+namespace asio = boost::asio;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using connect_result = fake_network::connect_result;
+
+BOOST_AUTO_TEST_SUITE(overload)
+
+BOOST_AUTO_TEST_SUITE(fail_fast)
+
+BOOST_AUTO_TEST_CASE(get_waits_until_the_first_attempt_has_ended_and_then_fails_with_its_error) {
+  pool_world w({.size = 3, .fail_fast = true});
+  w.net().default_result = connect_result::refused;
+  auto early = w.get();
+  auto checked = w.watch(w.pool->ready());
+  BOOST_TEST(early->ends == 0u);
+  w.settle();
+  BOOST_TEST(early->error == asio::error::connection_refused);
+  BOOST_TEST(checked->error == asio::error::connection_refused);
+  auto late = w.watch(w.pool->get());
+  w.settle();
+  BOOST_TEST(late->error == asio::error::connection_refused);
+  BOOST_TEST(late->what ==
+             "get: no connection to 10.0.0.1:7: Connection refused (size 3: 0 up, 0 leased, 0 waiting; last error: "
+             "Connection refused)");
+}
+
+BOOST_AUTO_TEST_CASE(get_waits_while_nothing_is_known_of_the_endpoint) {
+  pool_world w({.size = 1, .fail_fast = true}, {.connect_timeout = 2s});
+  w.net().default_result = connect_result::hangs;
+  auto got = w.get();
+  w.advance(1900ms);
+  BOOST_TEST(got->ends == 0u);
+  w.advance(100ms);
+  BOOST_TEST(got->error == errc::timed_out);
+}
+
+BOOST_AUTO_TEST_CASE(those_who_wait_when_the_endpoint_goes_fail_when_an_attempt_does) {
+  pool_world w({.size = 1, .fail_fast = true});
+  auto held = w.take();
+  auto waiter = w.get();
+  w.advance(1s);
+  w.net().default_result = connect_result::hangs;
+  w.peer().reset();
+  held.put();
+  w.advance(1s);
+  BOOST_TEST(waiter->ends == 0u);
+  w.advance(4s);
+  BOOST_TEST(waiter->error == errc::timed_out);
+  BOOST_TEST(w.pool->stats().waiting == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(get_waits_while_any_connection_is_up) {
+  pool_world w({.size = 2, .fail_fast = true});
+  w.net().on_accept = [&w](fake_peer&) { w.net().default_result = connect_result::refused; };
+  auto held = w.take();
+  w.advance(1s);
+  BOOST_TEST(w.pool->stats().connect_failures != 0u);
+  auto waiter = w.get();
+  w.advance(1s);
+  BOOST_TEST(waiter->ends == 0u);
+  held.put();
+  w.settle();
+  BOOST_TEST(bool(waiter->lease));
+}
+
+BOOST_AUTO_TEST_CASE(get_works_again_when_the_endpoint_is_back) {
+  pool_world w({.size = 1, .fail_fast = true});
+  w.net().default_result = connect_result::refused;
+  w.advance(1s);
+  w.net().default_result = connect_result::accepted;
+  w.advance(5s);
+  auto got = w.get();
+  w.settle();
+  BOOST_TEST(bool(got->lease));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(wait_time)
+
+BOOST_AUTO_TEST_CASE(counts_every_call_those_that_did_not_wait_and_those_that_failed_too) {
+  pool_world w({.size = 1, .max_waiting = 2});
+  auto held = w.take();
+  auto served = w.get();
+  auto late = w.get(1s);
+  auto rejected = w.get();
+  w.settle();
+  BOOST_TEST(rejected->error == errc::overloaded);
+  w.advance(1s);
+  BOOST_TEST(late->error == errc::timed_out);
+  auto cancelled = w.get();
+  w.advance(1s);
+  cancelled->cancel.emit(asio::cancellation_type::total);
+  w.advance(1s);
+  held.put();
+  w.settle();
+  BOOST_TEST(bool(served->lease));
+  const auto t = w.pool->stats().wait_time;
+  BOOST_TEST(t.count() == 5u);
+  BOOST_TEST(t.count_up_to(0ns) == 2u);
+  BOOST_TEST((t.sum() == 5s));
+  BOOST_TEST((t.quantile(0.4) == 0ns));
+  BOOST_TEST((t.quantile(0.8) >= 1s && t.quantile(0.8) < 1200ms));
+  BOOST_TEST((t.quantile(1) >= 3s && t.quantile(1) < 3400ms));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_SUITE_END()

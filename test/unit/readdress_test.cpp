@@ -1,0 +1,174 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include <boost/test/unit_test.hpp>
+#include <cocp/pool.hpp>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "support/pool_world.hpp"
+
+namespace asio = boost::asio;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::event_kind;
+using connect_result = fake_network::connect_result;
+
+namespace {
+
+std::string to_string(const cocp::endpoint& e) {
+  std::ostringstream out;
+  out << e;
+  return out.str();
+}
+
+/// Where the pool's connections lead that are up, as far as a lease shows it.
+std::vector<std::string> hosts(pool_world& w) {
+  std::vector<std::string> result;
+  std::vector<cocp::lease> all;
+  while (cocp::lease l = w.pool->try_get()) all.push_back(std::move(l));
+  for (auto& l : all) result.push_back(to_string(l->remote_endpoint()));
+  return result;
+}
+
+const std::vector<std::string> three_new(3, "10.0.0.2:7");
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(readdress)
+
+BOOST_AUTO_TEST_CASE(idle_connections_move_at_once) {
+  pool_world w({.size = 3});
+  w.advance(1s);
+  w.pool->readdress("10.0.0.2:7");
+  w.settle();
+  BOOST_TEST(hosts(w) == three_new, boost::test_tools::per_element());
+  BOOST_TEST(w.net().open() == 3u);
+  BOOST_TEST(w.log.count(event_kind::replaced) == 3u);
+  BOOST_TEST(w.log.entries().back().address == "10.0.0.2:7");
+  BOOST_TEST(counters(*w.pool) == "gets 3, connects 6");
+}
+
+BOOST_AUTO_TEST_CASE(leased_ones_move_when_they_come_back) {
+  pool_world w({.size = 3});
+  auto held = w.take();
+  w.pool->readdress("10.0.0.2:7");
+  w.settle();
+  auto sent = w.watch(held->write(asio::buffer("x", 1)));
+  w.settle();
+  BOOST_TEST(sent->value.has_value());
+  BOOST_TEST(to_string(held->remote_endpoint()) == "10.0.0.1:7");
+  held.put();
+  w.settle();
+  BOOST_TEST(hosts(w) == three_new, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_leased_one_that_is_lost_is_redialled_to_the_new_address) {
+  pool_world w;
+  auto held = w.take();
+  w.advance(1s);
+  w.pool->readdress("10.0.0.2:7");
+  char byte = 0;
+  auto failing = w.watch(held->read_some(asio::buffer(&byte, 1)));
+  w.settle();
+  w.peer().reset();
+  w.settle();
+  BOOST_TEST(failing->done);
+  BOOST_TEST(to_string(held->remote_endpoint()) == "10.0.0.2:7");
+  held.put();
+  w.settle();
+  BOOST_TEST(w.net().attempts.size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(no_waiter_fails) {
+  pool_world w({.size = 1, .fail_fast = true});
+  auto held = w.take();
+  auto waiter = w.get();
+  w.pool->readdress("10.0.0.2:7");
+  held.put();
+  w.settle();
+  BOOST_REQUIRE(bool(waiter->lease));
+  BOOST_TEST(to_string(waiter->lease->remote_endpoint()) == "10.0.0.2:7");
+}
+
+BOOST_AUTO_TEST_CASE(the_new_endpoint_is_probed_at_once_whatever_the_old_one_did) {
+  pool_world w({.size = 10});
+  w.net().default_result = connect_result::refused;
+  w.advance(30s);
+  w.net().default_result = connect_result::accepted;
+  w.pool->readdress("10.0.0.2:7");
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 10u);
+}
+
+BOOST_AUTO_TEST_CASE(an_attempt_under_way_to_the_old_address_is_of_no_use) {
+  pool_world w({.size = 1}, {.connect_timeout = 2s, .on_connect = [](cocp::connection& c) -> asio::awaitable<void> {
+                               char b = 0;
+                               const auto buffer = asio::buffer(&b, 1);
+                               if (to_string(c.remote_endpoint()) == "10.0.0.1:7") co_await c.read(buffer);
+                             }});
+  w.settle();
+  w.pool->readdress("10.0.0.2:7");
+  w.peer().send("!");
+  w.settle();
+  BOOST_TEST(hosts(w) == std::vector<std::string>{"10.0.0.2:7"}, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_malformed_address_changes_nothing) {
+  pool_world w;
+  w.settle();
+  BOOST_CHECK_THROW(w.pool->readdress("10.0.0.2"), std::invalid_argument);
+  w.advance(1min);
+  BOOST_TEST(w.net().attempts.size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(of_a_closed_pool_does_nothing) {
+  pool_world w;
+  auto held = w.take();
+  w.pool->close();
+  w.pool->readdress("10.0.0.2:7");
+  held.put();
+  w.advance(1min);
+  BOOST_TEST(w.net().attempts.size() == 1u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(retry_now)
+
+BOOST_AUTO_TEST_CASE(ends_the_backoff_delay) {
+  pool_world w({.size = 10});
+  w.net().default_result = connect_result::refused;
+  w.advance(1min);
+  w.net().default_result = connect_result::accepted;
+  const auto attempts = w.net().attempts.size();
+  w.pool->retry_now();
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 10u);
+  BOOST_TEST(w.net().attempts.size() == attempts + 10);
+}
+
+BOOST_AUTO_TEST_CASE(costs_one_attempt) {
+  pool_world w({.size = 10});
+  w.net().default_result = connect_result::refused;
+  w.advance(1min);
+  const auto attempts = w.net().attempts.size();
+  w.pool->retry_now();
+  w.settle();
+  BOOST_TEST(w.net().attempts.size() == attempts + 1);
+}
+
+BOOST_AUTO_TEST_CASE(does_nothing_while_all_is_well_or_closed) {
+  pool_world w({.size = 2});
+  w.settle();
+  w.pool->retry_now();
+  w.settle();
+  w.pool->close();
+  w.pool->retry_now();
+  w.settle();
+  BOOST_TEST(w.net().attempts.size() == 2u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
