@@ -58,6 +58,7 @@ void context_service::shutdown() {
     }
     if (keep) target->on_context_shutdown();
   }
+  environment()->on_context_shutdown(context());
 }
 
 }  // namespace cocp::detail

@@ -3,9 +3,13 @@
 
 #include "dial.hpp"
 
+#include "connect_race.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -24,6 +28,8 @@ using endpoints = std::vector<endpoint>;
 /// A lookup whose waiter can go away before it ends: name lookups cannot be cancelled.
 struct lookup {
   asio::any_io_executor serial;
+  /// Tells whoever looks up that nobody waits any more.
+  asio::cancellation_signal drop;
   /// Optional, because Boost 1.81's any_completion_handler cannot be assigned to: its operator= calls itself.
   std::optional<resolve_handler> handler;
 
@@ -41,17 +47,22 @@ asio::awaitable<std::tuple<error_code, endpoints>> resolve(environment& env, asi
   constexpr auto token = asio::as_tuple(asio::use_awaitable);
   const asio::any_io_executor serial = co_await asio::this_coro::executor;
   auto initiate = [&](auto handler) {
-    auto state = std::make_shared<lookup>(lookup{serial, {}});
+    auto state = std::make_shared<lookup>();
+    state->serial = serial;
     state->handler.emplace(std::move(handler));
     // The erased handler has taken the coroutine's slot and shows one of its own. Weak: it is part of the state.
     auto slot = asio::get_associated_cancellation_slot(*state->handler);
     if (slot.is_connected()) {
       slot.assign([weak = std::weak_ptr(state)](asio::cancellation_type) {
-        if (auto self = weak.lock()) self->complete(asio::error::operation_aborted, {});
+        auto self = weak.lock();
+        if (!self || !self->handler) return;
+        self->complete(asio::error::operation_aborted, {});
+        self->drop.emit(asio::cancellation_type::terminal);
       });
     }
     auto on_resolved = [state](error_code ec, endpoints found) { state->complete(ec, std::move(found)); };
-    env.async_resolve(ex, to.host, to.service, asio::bind_executor(serial, std::move(on_resolved)));
+    auto bound = asio::bind_executor(serial, std::move(on_resolved));
+    env.async_resolve(ex, to.host, to.service, asio::bind_cancellation_slot(state->drop.slot(), std::move(bound)));
   };
   co_return co_await asio::async_initiate<decltype(token), void(error_code, endpoints)>(std::move(initiate), token);
 }
@@ -69,16 +80,14 @@ asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_exe
     if (ec) throw boost::system::system_error(ec, "resolve");
     candidates = std::move(found);
   }
-  error_code last = asio::error::host_not_found;
-  for (const endpoint& candidate : candidates) {
-    auto s = env.make_stream(ex, options);
-    auto initiate = [&s, &candidate](auto handler) { s->async_connect(candidate, std::move(handler)); };
-    auto [ec] = co_await asio::async_initiate<decltype(token), void(error_code)>(std::move(initiate), token);
-    if (!ec) co_return s;
-    last = ec;
-    if (ec == asio::error::operation_aborted) break;
-  }
-  throw boost::system::system_error(last, "connect");
+  const asio::any_io_executor serial = co_await asio::this_coro::executor;
+  auto initiate = [&](auto handler) {
+    async_connect_first(env, ex, serial, options, interleave_families(candidates), std::move(handler));
+  };
+  auto [ec, connected] = co_await asio::async_initiate<decltype(token), void(error_code, std::unique_ptr<stream>)>(
+      std::move(initiate), token);
+  if (ec) throw boost::system::system_error(ec, "connect");
+  co_return std::move(connected);
 }
 
 }  // namespace cocp::detail

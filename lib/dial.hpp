@@ -11,9 +11,9 @@
 
 namespace cocp::detail {
 
-/// Connects a new stream to the address: looks it up unless it is numeric, and tries what was found in that order.
-/// Throws `boost::system::system_error` with the last error. Honours terminal cancellation; a lookup under way is then
-/// abandoned, not awaited. Runs on an executor that serializes (a strand).
+/// Connects a new stream to the address: looks it up unless it is numeric, and races what was found (see
+/// `async_connect_first`). Throws `boost::system::system_error` with the last error. Honours terminal cancellation; a
+/// lookup under way is then abandoned, not awaited. Runs on an executor that serializes (a strand).
 asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_executor ex,
                                               const connection_options& options, const address& to);
 

@@ -3,12 +3,9 @@
 
 #include "environment.hpp"
 
+#include "name_lookup.hpp"
 #include "socket_stream.hpp"
 
-#include <boost/asio/any_completion_executor.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/bind_executor.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <random>
@@ -31,6 +28,9 @@ class system_timer final : public timer {
 
 class system_environment_impl final : public environment {
  public:
+  explicit system_environment_impl(blocking_lookup look_up)
+      : names_(std::make_shared<name_lookup>(std::move(look_up))) {}
+
   time_point now() const noexcept override { return std::chrono::steady_clock::now(); }
 
   std::uint64_t random() noexcept override {
@@ -48,24 +48,24 @@ class system_environment_impl final : public environment {
 
   void async_resolve(const asio::any_io_executor& ex, std::string host, std::string service,
                      resolve_handler handler) override {
-    auto resolver = std::make_shared<asio::ip::tcp::resolver>(ex);
-    auto& r = *resolver;
-    const auto handler_executor = asio::get_associated_executor(handler, asio::any_completion_executor(ex));
-    auto on_resolved = [resolver = std::move(resolver), handler = std::move(handler)](error_code ec,
-                                                                                      const auto& results) mutable {
-      std::vector<endpoint> found;
-      for (const auto& entry : results) found.emplace_back(entry.endpoint());
-      std::move(handler)(ec, std::move(found));
-    };
-    r.async_resolve(host, service, asio::bind_executor(handler_executor, std::move(on_resolved)));
+    names_->async_resolve(ex, std::move(host), std::move(service), std::move(handler));
   }
+
+  void on_context_shutdown(asio::execution_context& context) noexcept override { names_->on_context_shutdown(context); }
+
+ private:
+  const std::shared_ptr<name_lookup> names_;
 };
 
 }  // namespace
 
 std::shared_ptr<environment> system_environment() {
-  static const auto instance = std::make_shared<system_environment_impl>();
+  static const auto instance = system_environment(look_up);
   return instance;
+}
+
+std::shared_ptr<environment> system_environment(blocking_lookup look_up) {
+  return std::make_shared<system_environment_impl>(std::move(look_up));
 }
 
 }  // namespace cocp::detail

@@ -8,13 +8,19 @@
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution_context.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace cocp::detail {
+
+/// Looks up a name in the calling thread, for as long as it takes. Throws nothing.
+using blocking_lookup =
+    std::function<error_code(const std::string& host, const std::string& service, std::vector<endpoint>& found)>;
 
 using resolve_handler = asio::any_completion_handler<void(error_code, std::vector<endpoint>)>;
 
@@ -60,12 +66,16 @@ class environment {
   virtual std::unique_ptr<timer> make_timer(const asio::any_io_executor& ex) = 0;
   /// An unconnected stream, for one attempt.
   virtual std::unique_ptr<stream> make_stream(const asio::any_io_executor& ex, const connection_options& options) = 0;
-  /// Looks up a name. Cannot be relied on to end soon.
+  /// Looks up a name. Cannot be relied on to end soon; terminal cancellation says that nobody waits for it any more.
   virtual void async_resolve(const asio::any_io_executor& ex, std::string host, std::string service,
                              resolve_handler handler) = 0;
+  /// The context is going away: drops what waits on it.
+  virtual void on_context_shutdown(asio::execution_context&) noexcept {}
 };
 
 /// The machine's own: the steady clock, the system's resolver, TCP.
 std::shared_ptr<environment> system_environment();
+/// The same with another way to look up names.
+std::shared_ptr<environment> system_environment(blocking_lookup look_up);
 
 }  // namespace cocp::detail

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <sstream>
 #include <utility>
 
 #include "context_service.hpp"
@@ -88,6 +89,10 @@ class fake_network::stream final : public detail::stream {
       result = net_->next_results.front();
       net_->next_results.pop_front();
     }
+    std::ostringstream text;
+    text << to;
+    net_->attempted.push_back(text.str());
+    if (const auto at = net_->results_at.find(text.str()); at != net_->results_at.end()) result = at->second;
     to_ = to;
     connect_ = parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted));
     if (result == connect_result::hangs) return;
@@ -231,9 +236,12 @@ void fake_network::async_resolve(const asio::any_io_executor& ex, std::string ho
   auto& parked = parked_operations::of(ex);
   std::vector<endpoint> found;
   const auto ticket = parked.park(ex, std::move(handler), error_code(asio::error::operation_aborted), found);
+  lookups.push_back(host);
   if (host == "unanswered") return;
   const auto port = static_cast<unsigned short>(std::stoul(service));
-  found.emplace_back(asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), port));
+  const auto known = names.find(host);
+  const auto addresses = known == names.end() ? std::vector<std::string>{"127.0.0.1"} : known->second;
+  for (const auto& a : addresses) found.emplace_back(asio::ip::tcp::endpoint(asio::ip::make_address(a), port));
   parked.complete(ticket, error_code(), found);
 }
 

@@ -58,12 +58,20 @@ class fake_network final : public detail::environment, public std::enable_shared
   connect_result default_result = connect_result::accepted;
   /// For the next attempts, before the default.
   std::deque<connect_result> next_results;
+  /// For attempts at certain addresses, before all others.
+  std::map<std::string, connect_result> results_at;
+  /// What names mean, as addresses in order; those that are not here mean 127.0.0.1.
+  std::map<std::string, std::vector<std::string>> names;
   /// Called with each peer when it was accepted.
   std::function<void(fake_peer&)> on_accept;
   /// @}
 
   /// \name What happened
   /// @{
+  /// The names that were looked up.
+  std::vector<std::string> lookups;
+  /// Where each attempt went.
+  std::vector<std::string> attempted;
   /// When each attempt began, counted from the start.
   std::vector<duration> attempts;
   std::vector<std::shared_ptr<fake_peer>> peers;
@@ -85,7 +93,7 @@ class fake_network final : public detail::environment, public std::enable_shared
   std::unique_ptr<detail::timer> make_timer(const asio::any_io_executor& ex) override;
   std::unique_ptr<detail::stream> make_stream(const asio::any_io_executor& ex,
                                               const connection_options& options) override;
-  /// Every name is 127.0.0.1, except "unanswered", for which no answer comes.
+  /// For "unanswered" no answer comes.
   void async_resolve(const asio::any_io_executor& ex, std::string host, std::string service,
                      detail::resolve_handler handler) override;
 

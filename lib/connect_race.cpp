@@ -1,0 +1,135 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "connect_race.hpp"
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <new>
+#include <optional>
+#include <utility>
+
+namespace cocp::detail {
+namespace {
+
+/// Kept alive by the completions of what it has started.
+class connect_race : public std::enable_shared_from_this<connect_race> {
+ public:
+  connect_race(environment& env, asio::any_io_executor ex, asio::any_io_executor serial,
+               const connection_options& options, std::vector<endpoint> candidates, race_handler handler)
+      : env_(env),
+        ex_(std::move(ex)),
+        serial_(std::move(serial)),
+        options_(options),
+        candidates_(std::move(candidates)),
+        timer_(env.make_timer(ex_)) {
+    runners_.reserve(candidates_.size());
+    handler_.emplace(std::move(handler));
+  }
+
+  void start() {
+    // The erased handler has taken the coroutine's slot and shows one of its own. Weak: it is part of this.
+    auto slot = asio::get_associated_cancellation_slot(*handler_);
+    if (slot.is_connected()) {
+      slot.assign([weak = weak_from_this()](asio::cancellation_type) {
+        if (auto self = weak.lock()) self->finish(asio::error::operation_aborted, nullptr);
+      });
+    }
+    start_next();
+  }
+
+ private:
+  void start_next() {
+    const std::size_t n = runners_.size();
+    if (n == candidates_.size()) {
+      if (running_ == 0) finish(last_error_, nullptr);
+      return;
+    }
+    try {
+      auto on_connected = [self = shared_from_this(), n](error_code ec) { self->on_connected(n, ec); };
+      auto on_time = [self = shared_from_this(), n](error_code ec) {
+        if (!ec && self->handler_ && self->runners_.size() == n + 1) self->start_next();
+      };
+      runners_.push_back(env_.make_stream(ex_, options_));
+      runners_[n]->async_connect(candidates_[n], asio::bind_executor(serial_, std::move(on_connected)));
+      ++running_;
+      if (n + 1 == candidates_.size()) return;
+      timer_->expires_at(later(env_.now(), connection_attempt_delay));
+      timer_->async_wait(asio::bind_executor(serial_, std::move(on_time)));
+    } catch (const std::bad_alloc&) {
+      finish(make_error_code(boost::system::errc::not_enough_memory), nullptr);
+    }
+  }
+
+  void on_connected(std::size_t n, error_code ec) {
+    if (!handler_) return;
+    --running_;
+    if (!ec) {
+      finish({}, std::move(runners_[n]));
+      return;
+    }
+    last_error_ = ec;
+    runners_[n].reset();
+    // It need not wait for its time. One that is under way already has one behind it that does.
+    if (n + 1 == runners_.size()) {
+      start_next();
+    } else if (running_ == 0 && runners_.size() == candidates_.size()) {
+      finish(last_error_, nullptr);
+    }
+  }
+
+  void finish(error_code ec, std::unique_ptr<stream> winner) {
+    if (!handler_) return;
+    auto h = std::move(*handler_);
+    handler_.reset();
+    timer_->cancel();
+    runners_.clear();
+    auto complete = [h = std::move(h), ec, winner = std::move(winner)]() mutable {
+      std::move(h)(ec, std::move(winner));
+    };
+    asio::post(serial_, std::move(complete));
+  }
+
+  environment& env_;
+  asio::any_io_executor ex_;
+  asio::any_io_executor serial_;
+  const connection_options& options_;
+  const std::vector<endpoint> candidates_;
+  std::unique_ptr<timer> timer_;
+  /// One for each candidate that was begun; null if it has failed.
+  std::vector<std::unique_ptr<stream>> runners_;
+  std::size_t running_ = 0;
+  error_code last_error_ = asio::error::host_not_found;
+  /// Until the race is over. Optional, because Boost 1.81's any_completion_handler cannot be assigned to: its operator=
+  /// calls itself.
+  std::optional<race_handler> handler_;
+};
+
+}  // namespace
+
+std::vector<endpoint> interleave_families(const std::vector<endpoint>& found) {
+  std::vector<endpoint> first;
+  std::vector<endpoint> other;
+  for (const endpoint& e : found) {
+    (e.protocol().family() == found.front().protocol().family() ? first : other).push_back(e);
+  }
+  std::vector<endpoint> order;
+  order.reserve(found.size());
+  for (std::size_t i = 0; i < std::max(first.size(), other.size()); ++i) {
+    if (i < first.size()) order.push_back(first[i]);
+    if (i < other.size()) order.push_back(other[i]);
+  }
+  return order;
+}
+
+void async_connect_first(environment& env, asio::any_io_executor ex, asio::any_io_executor serial,
+                         const connection_options& options, std::vector<endpoint> candidates, race_handler handler) {
+  std::make_shared<connect_race>(env, std::move(ex), std::move(serial), options, std::move(candidates),
+                                 std::move(handler))
+      ->start();
+}
+
+}  // namespace cocp::detail

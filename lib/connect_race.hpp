@@ -1,0 +1,30 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "environment.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+
+#include <memory>
+#include <vector>
+
+namespace cocp::detail {
+
+/// The order in which to try addresses: families take turns, beginning with that of the first, each in the order given
+/// (RFC 8305, section 4).
+std::vector<endpoint> interleave_families(const std::vector<endpoint>& found);
+
+/// The pause before the next address is tried while the one before has not answered (RFC 8305, section 5: the
+/// Connection Attempt Delay).
+constexpr duration connection_attempt_delay = std::chrono::milliseconds(250);
+
+using race_handler = asio::any_completion_handler<void(error_code, std::unique_ptr<stream>)>;
+
+/// Connects to one of the addresses: begins with the first, and goes on to the next when one fails or after
+/// `connection_attempt_delay`; the first to connect wins, and the others are closed. Fails with the last error when all
+/// have failed. Honours terminal cancellation. All of it runs on `serial`, which serializes; so must the caller.
+void async_connect_first(environment& env, asio::any_io_executor ex, asio::any_io_executor serial,
+                         const connection_options& options, std::vector<endpoint> candidates, race_handler handler);
+
+}  // namespace cocp::detail

@@ -1,0 +1,162 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "dial.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cocp/pool.hpp>
+#include <ostream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "connect_race.hpp"
+#include "support/pool_world.hpp"
+
+namespace asio = boost::asio;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using connect_result = fake_network::connect_result;
+using texts = std::vector<std::string>;
+
+namespace {
+
+struct row {
+  texts found;
+  texts order;
+
+  friend std::ostream& operator<<(std::ostream& out, const row& r) {
+    for (const auto& f : r.found) out << f << ' ';
+    return out;
+  }
+};
+
+const row rows[] = {
+    {{}, {}},
+    {{"1.0.0.1"}, {"1.0.0.1"}},
+    {{"1.0.0.1", "1.0.0.2"}, {"1.0.0.1", "1.0.0.2"}},
+    {{"::1", "::2", "1.0.0.1"}, {"::1", "1.0.0.1", "::2"}},
+    {{"1.0.0.1", "1.0.0.2", "1.0.0.3", "::1"}, {"1.0.0.1", "::1", "1.0.0.2", "1.0.0.3"}},
+    {{"::1", "::2", "1.0.0.1", "1.0.0.2"}, {"::1", "1.0.0.1", "::2", "1.0.0.2"}},
+};
+
+/// A pool of one to a name with these addresses.
+struct named : pool_world {
+  explicit named(texts addresses, cocp::connection_options dial = {})
+      : pool_world({.size = 1}, with_name(std::move(dial))) {
+    net().names["db"] = std::move(addresses);
+  }
+  static cocp::connection_options with_name(cocp::connection_options dial) {
+    dial.address = "db:7";
+    return dial;
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(dial)
+
+BOOST_DATA_TEST_CASE(address_families_take_turns, rows, r) {
+  std::vector<cocp::endpoint> found;
+  for (const auto& f : r.found) found.emplace_back(asio::ip::tcp::endpoint(asio::ip::make_address(f), 7));
+  texts order;
+  for (const auto& e : cocp::detail::interleave_families(found)) order.push_back(e.address().to_string());
+  BOOST_TEST(order == r.order, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_first_address_that_answers_is_the_only_one) {
+  named w({"10.0.0.1", "10.0.0.2"});
+  w.advance(10s);
+  BOOST_TEST(w.net().attempted == texts{"10.0.0.1:7"}, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_black_hole_costs_a_quarter_of_a_second) {
+  named w({"10.0.0.1", "10.0.0.2"});
+  w.net().results_at["10.0.0.1:7"] = connect_result::hangs;
+  w.advance(249ms);
+  BOOST_TEST(w.pool->stats().connected == 0u);
+  w.advance(1ms);
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  BOOST_TEST(w.net().attempted == (texts{"10.0.0.1:7", "10.0.0.2:7"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_refusal_costs_nothing) {
+  named w({"10.0.0.1", "::1", "10.0.0.2"});
+  w.net().results_at["10.0.0.1:7"] = connect_result::refused;
+  w.net().results_at["[::1]:7"] = connect_result::refused;
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  BOOST_TEST(w.net().attempted.size() == 3u);
+  BOOST_TEST(w.pool->stats().connect_failures == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(an_attempt_fails_when_all_addresses_have) {
+  named w({"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+  w.net().default_result = connect_result::refused;
+  w.settle();
+  BOOST_TEST(w.net().attempted.size() == 3u);
+  BOOST_TEST(w.pool->stats().connect_failures == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_late_winner_is_taken_and_the_others_are_closed) {
+  named w({"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+  w.net().results_at["10.0.0.1:7"] = connect_result::hangs;
+  w.net().results_at["10.0.0.2:7"] = connect_result::hangs;
+  w.advance(1s);
+  BOOST_TEST(w.net().attempted.size() == 3u);
+  BOOST_TEST(w.net().open() == 1u);
+  BOOST_TEST(w.pool->stats().connected == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(one_deadline_is_over_all_addresses) {
+  named w({"10.0.0.1", "10.0.0.2", "10.0.0.3"}, {.connect_timeout = 1s, .retry_min = 1min, .retry_max = 1min});
+  w.net().default_result = connect_result::hangs;
+  w.advance(999ms);
+  BOOST_TEST(w.pool->stats().connect_failures == 0u);
+  w.advance(1ms);
+  BOOST_TEST(w.pool->stats().connect_failures == 1u);
+  BOOST_TEST(w.log.entries()[0].error == errc::timed_out);
+}
+
+BOOST_AUTO_TEST_CASE(the_name_is_looked_up_again_on_every_dial) {
+  named w({"10.0.0.1"});
+  w.net().results_at["10.0.0.1:7"] = connect_result::refused;
+  w.advance(1min);
+  BOOST_TEST(w.net().lookups.size() == w.net().attempted.size());
+  // A failover by DNS.
+  w.net().names["db"] = {"10.0.0.2"};
+  w.advance(6s);
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  BOOST_TEST(w.net().attempted.back() == "10.0.0.2:7");
+}
+
+BOOST_AUTO_TEST_CASE(a_numeric_address_is_not_looked_up) {
+  pool_world w;
+  w.advance(1s);
+  BOOST_TEST(w.net().lookups.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_race_is_destroyed_at_every_step) {
+  for (const bool first : {false, true}) {
+    destroy_at_every_step(
+        [](world& w) {
+          w.net().names["db"] = {"10.0.0.1", "::1", "10.0.0.2"};
+          w.net().results_at["10.0.0.1:7"] = connect_result::hangs;
+          w.net().results_at["[::1]:7"] = connect_result::refused;
+          auto p = std::make_unique<cocp::pool>(w.io(), cocp::connection_options{.address = "db:7"},
+                                                cocp::pool_options{.size = 2});
+          w.spawn([](cocp::pool& pool) -> asio::awaitable<void> {
+            co_await pool.ready(2);
+            co_await pool.drain();
+          }(*p));
+          return p;
+        },
+        first);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
