@@ -4,7 +4,9 @@
 #include "connect_race.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
@@ -53,8 +55,11 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
       auto on_time = [self = shared_from_this(), n](error_code ec) {
         if (!ec && self->handler_ && self->runners_.size() == n + 1) self->start_next();
       };
-      runners_.push_back(env_.make_stream(ex_, options_));
-      runners_[n]->async_connect(candidates_[n], asio::bind_executor(serial_, std::move(on_connected)));
+      runners_.push_back(std::make_unique<runner>());
+      runner& r = *runners_[n];
+      r.connecting = env_.make_stream(ex_, options_);
+      auto bound = asio::bind_executor(serial_, std::move(on_connected));
+      r.connecting->async_connect(candidates_[n], asio::bind_cancellation_slot(r.cancel.slot(), std::move(bound)));
       ++running_;
       if (n + 1 == candidates_.size()) return;
       timer_->expires_at(later(env_.now(), connection_attempt_delay));
@@ -65,14 +70,14 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
   }
 
   void on_connected(std::size_t n, error_code ec) {
+    auto connected = std::move(runners_[n]->connecting);
     if (!handler_) return;
     --running_;
     if (!ec) {
-      finish({}, std::move(runners_[n]));
+      finish({}, std::move(connected));
       return;
     }
     last_error_ = ec;
-    runners_[n].reset();
     // It need not wait for its time. One that is under way already has one behind it that does.
     if (n + 1 == runners_.size()) {
       start_next();
@@ -86,7 +91,10 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
     auto h = std::move(*handler_);
     handler_.reset();
     timer_->cancel();
-    runners_.clear();
+    // Not destroyed before they have ended: one may have connected by now, and its completion be on its way.
+    for (const auto& r : runners_) {
+      if (r->connecting) r->cancel.emit(asio::cancellation_type::terminal);
+    }
     auto complete = [h = std::move(h), ec, winner = std::move(winner)]() mutable {
       std::move(h)(ec, std::move(winner));
     };
@@ -99,8 +107,13 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
   const connection_options& options_;
   const std::vector<endpoint> candidates_;
   std::unique_ptr<timer> timer_;
-  /// One for each candidate that was begun; null if it has failed.
-  std::vector<std::unique_ptr<stream>> runners_;
+  /// One for each candidate that was begun.
+  struct runner {
+    /// Null when its attempt has ended.
+    std::unique_ptr<stream> connecting;
+    asio::cancellation_signal cancel;
+  };
+  std::vector<std::unique_ptr<runner>> runners_;
   std::size_t running_ = 0;
   error_code last_error_ = asio::error::host_not_found;
   /// Until the race is over. Optional, because Boost 1.81's any_completion_handler cannot be assigned to: its operator=

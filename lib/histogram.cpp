@@ -32,7 +32,11 @@ duration histogram::end_of(std::size_t bucket) noexcept {
 void histogram::record(duration d, std::uint64_t times) noexcept {
   buckets_[bucket_of(d)] += times;
   count_ += times;
-  if (d > duration::zero()) sum_ += d * static_cast<duration::rep>(times);
+  if (d <= duration::zero() || times == 0) return;
+  // It stops at the longest time there is.
+  const auto room = static_cast<std::uint64_t>((duration::max() - sum_).count());
+  const auto each = static_cast<std::uint64_t>(d.count());
+  sum_ = times > room / each ? duration::max() : sum_ + d * static_cast<duration::rep>(times);
 }
 
 duration histogram::quantile(double q) const {

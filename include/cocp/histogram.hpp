@@ -22,7 +22,7 @@ class histogram {
 
   /// How many durations were recorded.
   std::uint64_t count() const noexcept { return count_; }
-  /// All of them together.
+  /// All of them together; the longest `duration` if that is too short.
   duration sum() const noexcept { return sum_; }
 
   /// The shortest time that a part `q` of the durations did not exceed, rounded up to the end of its bucket: at most an

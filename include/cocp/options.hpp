@@ -31,10 +31,11 @@ using handshake = std::function<boost::asio::awaitable<void>(connection&)>;
 /// The constructors that take it throw `std::invalid_argument`, naming field, value and rule, when a field is outside
 /// its range.
 struct connection_options {
-  /// `host:port`, `host:service` or `[v6]:port`. A numeric host is never looked up.
+  /// `host:port`, `host:service` or `[v6]:port`. A numeric host is never looked up; a name is on every attempt, and the
+  /// addresses found are raced (RFC 8305).
   std::string address{};
 
-  /// The limit of one whole attempt: name lookup, connect and `on_connect`. More than zero.
+  /// The limit of one whole attempt: name lookup, connect and `on_connect`; and of each hook of a pool. More than zero.
   std::optional<duration> connect_timeout = std::chrono::seconds(5);
 
   /// The delay before attempt n+1 is uniform in [c/2, c], c = min(retry_max, retry_min * 2^(n-1)).

@@ -30,8 +30,9 @@ namespace cocp {
 /// \par Thread safety
 /// All members may be called from any thread.
 /// \par Lifetime
-/// The destructor is `close()`; it blocks on nothing. Leases and waiters may outlive the pool. The execution context
-/// must outlive the pool's waiters, or take their coroutine frames with it. An open pool is outstanding work.
+/// The destructor is `close()`; it blocks on nothing. Leases and waiters may outlive the pool, but `get` and `ready`
+/// use it when their coroutine is first resumed. The execution context must outlive the pool's waiters, or take their
+/// coroutine frames with it. An open pool is outstanding work.
 /// \par Cancellation
 /// What waits honours `terminal`, `partial` and `total` cancellation. It never cancels an attempt to connect.
 class pool {

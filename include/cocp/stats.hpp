@@ -31,7 +31,7 @@ struct stats {
   std::uint64_t connect_failures = 0;  ///< Attempts to connect that failed.
   std::uint64_t disconnects = 0;       ///< Connections lost while up.
   std::uint64_t replaced_dead = 0;     ///< Idle connections found dead before they were given out, or by `keepalive`.
-  std::uint64_t replaced_dirty = 0;    ///< Connections replaced because their state was not known (see `pool`).
+  std::uint64_t replaced_dirty = 0;    ///< Connections replaced because their state was not known.
   std::uint64_t replaced_expired = 0;  ///< Connections replaced for their age (`pool_options::max_lifetime`).
   /// @}
   /// How long calls of `get` waited; also those that did not have to, and those that failed.

@@ -4,6 +4,7 @@
 // A pool against a real redis-server that is killed and started again while everybody is busy.
 
 #include "support/eventually.hpp"
+#include "support/exchange.hpp"
 #include "support/fd_check.hpp"
 #include "support/redis_server.hpp"
 #include "support/resp.hpp"
@@ -22,7 +23,6 @@
 #include <cstddef>
 #include <future>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,15 +58,6 @@ struct record {
     to.emplace_back(what);
   }
 };
-
-// One exchange: a key that nobody else uses, set and read back.
-asio::awaitable<void> exchange(cocp::connection& connection, std::size_t worker, std::size_t number) {
-  const std::string key = "key:" + std::to_string(worker) + ":" + std::to_string(number);
-  const std::string value = "value of " + key + std::string(number * 37 % 300, '.');
-  co_await resp::set(connection, key, value);
-  const std::optional<std::string> answer = co_await resp::get(connection, key);
-  if (answer != value) throw resp::unexpected_answer("GET " + key + " was answered by: " + answer.value_or("(nil)"));
-}
 
 // Until it has made its exchanges after the outage; before that it makes them for as long as it takes.
 asio::awaitable<void> work(cocp::pool& pool, record& seen, std::size_t worker) {

@@ -19,6 +19,7 @@ class redis_server {
   /// \throws std::exception when there is no `redis-server` in PATH, or it does not come up
   redis_server();
 
+  boost::asio::ip::tcp::endpoint endpoint() const { return port_.endpoint(); }
   /// As in "127.0.0.1:12345".
   std::string address() const { return port_.address(); }
 

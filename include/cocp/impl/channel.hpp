@@ -6,6 +6,9 @@
 #include <cocp/impl/stream.hpp>
 #include <cocp/impl/waiter.hpp>
 
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -157,6 +160,9 @@ class channel final : public wait_owner, public std::enable_shared_from_this<cha
   void wait(channel_waiter& w);
   void cancel(waiter& w) noexcept override;
 
+  /// Somebody wants to cancel an operation that is outstanding.
+  void note_cancellation() noexcept { set(dirty); }
+
   void expires_after(duration d);
   void expires_never() noexcept;
 
@@ -293,14 +299,44 @@ class operation {
   channel* channel_;
 };
 
+/// Stands in the user's cancellation slot while an operation is outstanding, and passes on what comes.
+///
+/// A composed operation that is cancelled when a part of it has succeeded, but the part's handler has not run, stops
+/// there: the stream has seen no failure, and yet is in the middle of something. So to be asked to cancel is enough to
+/// make the lease dirty.
+class cancellation_witness {
+ public:
+  explicit cancellation_witness(std::shared_ptr<channel> c) noexcept : channel_(std::move(c)) {}
+
+  void operator()(asio::cancellation_type type) {
+    channel_->note_cancellation();
+    signal_.emit(type);
+  }
+  asio::cancellation_slot slot() noexcept { return signal_.slot(); }
+
+ private:
+  std::shared_ptr<channel> channel_;
+  asio::cancellation_signal signal_;
+};
+
 /// The completion handler of an operation on the stream: ends the operation, then calls the user's handler, whose
-/// associated executor, allocator and cancellation slot it has.
+/// associated executor and allocator it has.
 template <unsigned Kind, class Handler>
 struct operation_handler {
+  operation_handler(channel& c, Handler&& h) : op(c), handler(std::move(h)) {
+    auto users = asio::get_associated_cancellation_slot(handler);
+    if (users.is_connected()) {
+      slot = users.template emplace<cancellation_witness>(c.shared_from_this()).slot();
+    }
+  }
+
   operation<Kind> op;
   Handler handler;
+  /// The witness's.
+  asio::cancellation_slot slot;
 
   void operator()(error_code ec, std::size_t n) {
+    if (slot.is_connected()) asio::get_associated_cancellation_slot(handler).clear();
     op.end(ec);
     std::move(handler)(ec, n);
   }
@@ -319,7 +355,8 @@ Buffer first_buffer(const Buffers& buffers) noexcept {
 /// Starts an operation that has begun.
 template <unsigned Kind, class Buffers, class Handler>
 void start_begun(channel& c, const Buffers& buffers, Handler&& handler) {
-  operation_handler<Kind, std::decay_t<Handler>> h{operation<Kind>(c), std::forward<Handler>(handler)};
+  std::decay_t<Handler> own(std::forward<Handler>(handler));
+  operation_handler<Kind, std::decay_t<Handler>> h(c, std::move(own));
   if (plain_socket* s = c.socket()) [[likely]] {
     if constexpr (Kind == channel::reading) {
       s->async_read_some(buffers, std::move(h));
@@ -411,5 +448,13 @@ struct boost::asio::associator<Associator, cocp::detail::delayed_operation<Kind,
   static decltype(auto) get(const cocp::detail::delayed_operation<Kind, Buffers, Handler>& h,
                             const Candidate& c) noexcept {
     return Associator<Handler, Candidate>::get(h.handler, c);
+  }
+};
+
+template <unsigned Kind, class Handler, class Slot>
+struct boost::asio::associated_cancellation_slot<cocp::detail::operation_handler<Kind, Handler>, Slot> {
+  using type = boost::asio::cancellation_slot;
+  static type get(const cocp::detail::operation_handler<Kind, Handler>& h, const Slot& = Slot()) noexcept {
+    return h.slot;
   }
 };
