@@ -15,9 +15,7 @@ using cocp::event_kind;
 
 namespace {
 
-cocp::pool_options reporting(std::size_t size) {
-  return {.size = size, .report_leases = cocp::lease_report{1min}};
-}
+cocp::pool_options reporting(std::size_t size) { return {.size = size, .report_leases = cocp::lease_report{1min}}; }
 
 asio::awaitable<cocp::lease> fetch(cocp::pool& pool, unsigned& line) {
   line = std::source_location::current().line() + 1;
