@@ -30,6 +30,9 @@ struct lease_info {
 ///
 /// \par Thread safety
 /// One user at a time. Different leases are independent, and a lease may be destroyed on any thread.
+/// \par Cancellation
+/// What is cancelled while an operation is outstanding is seen, and the connection is replaced. A user that goes away
+/// between a request and reading its answer, and swallows the cancellation, must `discard` it: nobody else can know.
 /// \par Lifetime
 /// A lease may outlive its pool: the connection stays usable, and closes when it is put back. What is outstanding on
 /// the connection when it is put back ends with `operation_aborted`, and the connection is replaced.

@@ -64,7 +64,8 @@ struct connection_options {
 
 /// Asks a pool to remember who holds each lease (see `pool::leases`).
 struct lease_report {
-  /// A lease held for longer is told to the logger once, and once more when it comes back. More than zero.
+  /// A lease held for longer is told to the logger once, and once more when it comes back, unless the pool is closed by
+  /// then. More than zero.
   duration held_longer_than = std::chrono::minutes(1);
 };
 

@@ -1,10 +1,13 @@
 // Copyright (c) 2026 The cocp authors
 // SPDX-License-Identifier: BSL-1.0
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp/pool.hpp>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "support/pool_world.hpp"
 
@@ -88,6 +91,29 @@ BOOST_AUTO_TEST_CASE(get_works_again_when_the_endpoint_is_back) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_CASE(many_waiters_with_different_timeouts_end_in_the_order_of_their_deadlines) {
+  constexpr std::size_t n = 100'000;
+  pool_world w;
+  auto held = w.take();
+  std::mt19937_64 random(11);
+  std::vector<cocp::duration> ended;
+  ended.reserve(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const cocp::duration timeout(1 + static_cast<cocp::duration::rep>(random() % 1'000'000'000));
+    w.pool->async_get(timeout, [&ended, timeout](cocp::error_code ec, cocp::lease) {
+      BOOST_CHECK(ec == errc::timed_out);
+      ended.push_back(timeout);
+    });
+  }
+  w.settle();
+  // All are due in the same turn.
+  w.net().move(2s);
+  w.settle();
+  BOOST_TEST(ended.size() == n);
+  BOOST_TEST(std::is_sorted(ended.begin(), ended.end()));
+  BOOST_TEST(w.pool->stats().timeouts == n);
+}
 
 BOOST_AUTO_TEST_SUITE(wait_time)
 
