@@ -31,6 +31,40 @@ namespace {
 
 const char* const one_idle = "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting";
 
+/// As the Networking TS has executors: members in place of properties.
+class old_executor {
+ public:
+  struct counts {
+    unsigned posted = 0;
+    unsigned working = 0;
+  };
+
+  old_executor(asio::io_context& io, counts& c) : io_(&io), counts_(&c) {}
+
+  asio::execution_context& context() const noexcept { return *io_; }
+  void on_work_started() const noexcept { ++counts_->working; }
+  void on_work_finished() const noexcept { --counts_->working; }
+  template <class F, class Allocator>
+  void dispatch(F&& f, const Allocator& alloc) const {
+    post(std::forward<F>(f), alloc);
+  }
+  template <class F, class Allocator>
+  void post(F&& f, const Allocator&) const {
+    ++counts_->posted;
+    asio::post(*io_, std::forward<F>(f));
+  }
+  template <class F, class Allocator>
+  void defer(F&& f, const Allocator& alloc) const {
+    post(std::forward<F>(f), alloc);
+  }
+  bool operator==(const old_executor& other) const noexcept { return io_ == other.io_; }
+  bool operator!=(const old_executor& other) const noexcept { return io_ != other.io_; }
+
+ private:
+  asio::io_context* io_;
+  counts* counts_;
+};
+
 /// Counts what it allocates.
 template <class T>
 struct counting_allocator {
@@ -192,6 +226,19 @@ BOOST_DATA_TEST_CASE(the_handler_runs_on_its_executor_and_its_context_has_work_w
   other.poll();
   BOOST_TEST(called == 1u);
   BOOST_TEST(other.stopped());
+}
+
+BOOST_AUTO_TEST_CASE(the_handler_runs_on_its_executor_though_that_has_no_properties) {
+  pool_world w({.size = 1});
+  old_executor::counts counts;
+  unsigned called = 0;
+  auto callback = [&](error_code ec, const cocp::lease& conn) { called += !ec && conn ? 1 : 0; };
+  w.pool->async_get(asio::bind_executor(old_executor(w.io(), counts), callback));
+  BOOST_TEST(counts.working == 1u);
+  w.settle();
+  BOOST_TEST(called == 1u);
+  BOOST_TEST(counts.posted == 1u);
+  BOOST_TEST(counts.working == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(the_handler_runs_on_its_strand) {

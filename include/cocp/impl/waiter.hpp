@@ -9,13 +9,17 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/execution/executor.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/intrusive/list.hpp>
 
 #include <memory>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace cocp::detail {
@@ -83,6 +87,26 @@ struct cancel_wait {
 /// The waiter that this thread is scheduling just now. A completion that is destroyed while this points to its waiter
 /// leaves it to `wait_op::complete`, and sets this to null to say so.
 inline thread_local const waiter* being_scheduled = nullptr;
+
+/// An executor that knows that work for it is coming. `asio::executor_work_guard` keeps a second copy of it.
+template <class Executor, bool HasProperties = asio::execution::is_executor<Executor>::value>
+class expecting_executor {
+ public:
+  explicit expecting_executor(const Executor& ex) : tracked_(asio::prefer(ex, work)) {}
+
+  const auto& get_executor() const noexcept { return tracked_; }
+
+ private:
+  static constexpr auto work = asio::execution::outstanding_work.tracked;
+  std::decay_t<decltype(asio::prefer(std::declval<const Executor&>(), work))> tracked_;
+};
+
+/// For executors of the Networking TS, which have no properties.
+template <class Executor>
+class expecting_executor<Executor, false> : public asio::executor_work_guard<Executor> {
+ public:
+  using asio::executor_work_guard<Executor>::executor_work_guard;
+};
 
 /// A waiter with its handler, in memory of the handler's allocator. `Base` is a `waiter` with
 /// `take_result()`, a tuple of what the handler is called with; `settle()`, called just before; and `dropped()`, called
@@ -203,7 +227,7 @@ class wait_op final : public Base {
   }
 
   Handler handler_;
-  asio::executor_work_guard<executor_type> work_;
+  expecting_executor<executor_type> work_;
 };
 
 }  // namespace cocp::detail
