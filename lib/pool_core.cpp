@@ -358,8 +358,7 @@ void pool_core::enqueue(pool_waiter& w, wait_list& queue, std::optional<duration
   if (!timeout) return;
   w.deadline = later(w.since, *timeout);
   if (w.deadline == time_point::max()) return;
-  // Waiters with the same timeout come in the order of their deadlines: then this is the place, and costs O(1).
-  deadlines_.insert(deadlines_.end(), w);
+  deadlines_.add(w, *timeout);
   wake_by(w.deadline);
 }
 
@@ -373,7 +372,7 @@ void pool_core::dequeue(pool_waiter& w, error_code ec) noexcept {
   w.waiting = false;
   w.error = ec;
   w.queue->erase(w.queue->iterator_to(w));
-  if (w.boost::intrusive::set_base_hook<>::is_linked()) deadlines_.erase(deadlines_.iterator_to(w));
+  deadlines_.remove(w);
 }
 
 void pool_core::take_all(wait_list& queue, wait_list& into, error_code ec) noexcept {

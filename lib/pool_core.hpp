@@ -5,6 +5,7 @@
 #include "address.hpp"
 #include "alarm.hpp"
 #include "context_service.hpp"
+#include "deadlines.hpp"
 #include "environment.hpp"
 #include "outage_gate.hpp"
 #include "slot.hpp"
@@ -15,7 +16,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/intrusive/list.hpp>
-#include <boost/intrusive/set.hpp>
 
 #include <memory>
 #include <mutex>
@@ -84,7 +84,6 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
  private:
   using slot_list = boost::intrusive::list<slot>;
-  using deadline_set = boost::intrusive::multiset<pool_waiter, boost::intrusive::constant_time_size<false>>;
 
   /// \name How a slot goes on (pool_core.cpp)
   /// @{
@@ -235,7 +234,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   wait_list up_waiters_;
   wait_list drain_waiters_;
   /// Of all three queues, those whose wait is bounded.
-  deadline_set deadlines_;
+  deadlines deadlines_;
   /// Ended, but their executor refused the completion; tried again on the next turn.
   wait_list undelivered_;
   std::size_t waiting_ = 0;

@@ -14,6 +14,13 @@
 #include <utility>
 
 namespace cocp::detail {
+namespace {
+
+/// However many waits have timed out, others get at the mutex and the executor in between, and a waiter is still in the
+/// processor's cache when its handler runs.
+constexpr std::size_t timeouts_per_turn = 256;
+
+}  // namespace
 
 asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
   // g++ 12 drops a parameter that the body does not use.
@@ -41,8 +48,8 @@ time_point pool_core::turn() noexcept {
   bool look_now = false;
   {
     const std::lock_guard lock(mutex_);
-    while (!deadlines_.empty() && deadlines_.begin()->deadline <= now) {
-      pool_waiter& w = *deadlines_.begin();
+    for (std::size_t n = 0; n < timeouts_per_turn && deadlines_.earliest() <= now; ++n) {
+      pool_waiter& w = *deadlines_.first();
       if (w.queue == &lease_waiters_) ++counters_.timeouts;
       dequeue(w, errc::timed_out);
       ended.push_back(w);
@@ -61,8 +68,8 @@ time_point pool_core::turn() noexcept {
   replace_aged();
   report_leases();
   const std::lock_guard lock(mutex_);
-  next_turn_ = std::min({next_look_, next_report_, next_gate_, aged_ ? time_point::max() : next_age_});
-  if (!deadlines_.empty()) next_turn_ = std::min(next_turn_, deadlines_.begin()->deadline);
+  next_turn_ =
+      std::min({next_look_, next_report_, next_gate_, aged_ ? time_point::max() : next_age_, deadlines_.earliest()});
   if (!undelivered_.empty()) next_turn_ = std::min(next_turn_, later(now, redelivery_pause));
   return next_turn_;
 }

@@ -6,7 +6,9 @@
 #include <cocp/lease.hpp>
 #include <cocp/options.hpp>
 
-#include <boost/intrusive/set.hpp>
+#include <boost/intrusive/list_hook.hpp>
+#include <boost/intrusive/options.hpp>
+#include <boost/intrusive/set_hook.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -18,9 +20,14 @@
 
 namespace cocp::detail {
 
-/// Somebody who waits for something of a pool. It is in one of the pool's queues, and in its set of deadlines if its
-/// wait is bounded.
-class pool_waiter : public waiter, public boost::intrusive::set_base_hook<> {
+/// For `deadlines`, which has a waiter in a list or in a tree.
+using deadline_list_hook = boost::intrusive::list_base_hook<boost::intrusive::tag<struct by_deadline>>;
+using deadline_set_hook =
+    boost::intrusive::set_base_hook<boost::intrusive::tag<struct by_deadline>, boost::intrusive::optimize_size<true>>;
+
+/// Somebody who waits for something of a pool. It is in one of the pool's queues, and among its deadlines if its wait
+/// is bounded.
+class pool_waiter : public waiter, public deadline_list_hook, public deadline_set_hook {
  public:
   /// When the wait ends without a result; `max` for never.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
