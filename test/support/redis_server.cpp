@@ -3,27 +3,11 @@
 
 #include "support/redis_server.hpp"
 
-#include "support/system_call.hpp"
+#include "support/listening.hpp"
 
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <chrono>
-#include <fstream>
-#include <sstream>
-#include <stdexcept>
+#include <vector>
 
 namespace cocp::test {
-namespace {
-
-bool accepts(const boost::asio::ip::tcp::endpoint& at) {
-  const int client = system_call("socket", ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
-  const bool connected = ::connect(client, at.data(), static_cast<socklen_t>(at.size())) == 0;
-  ::close(client);
-  return connected;
-}
-
-}  // namespace
 
 redis_server::redis_server() { start(); }
 
@@ -35,14 +19,7 @@ void redis_server::start() {
                                             "127.0.0.1", "--protected-mode", "no", "--save", "", "--appendonly", "no",
                                             "--dir", directory_.path()},
                    log);
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!accepts(port_.endpoint())) {
-    const bool ended = process_->wait(std::chrono::milliseconds(5)).has_value();
-    if (!ended && std::chrono::steady_clock::now() < limit) continue;
-    std::ostringstream said;
-    said << std::ifstream(log).rdbuf();
-    throw std::runtime_error("redis-server does not come up: " + said.str());
-  }
+  await_listening(*process_, {port_.endpoint()}, log);
 }
 
 }  // namespace cocp::test
