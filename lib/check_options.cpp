@@ -3,6 +3,8 @@
 
 #include "check_options.hpp"
 
+#include "tls_stream.hpp"
+
 #include <array>
 #include <cstdio>
 #include <limits>
@@ -44,6 +46,7 @@ void check(const connection_options& o) {
   require_within("tcp_keepalive", o.tcp_keepalive, 1s, 32767s);
   require_within("tcp_user_timeout", o.tcp_user_timeout, 1ms,
                  std::chrono::milliseconds(std::numeric_limits<int>::max()));
+  if (o.tls) check(*o.tls);
 }
 
 void check(const pool_options& o) {

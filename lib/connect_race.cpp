@@ -8,6 +8,7 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <new>
@@ -21,11 +22,13 @@ namespace {
 class connect_race : public std::enable_shared_from_this<connect_race> {
  public:
   connect_race(environment& env, asio::any_io_executor ex, asio::any_io_executor serial,
-               const connection_options& options, std::vector<endpoint> candidates, race_handler handler)
+               const connection_options& options, const destination& to, std::vector<endpoint> candidates,
+               race_handler handler)
       : env_(env),
         ex_(std::move(ex)),
         serial_(std::move(serial)),
         options_(options),
+        to_(to),
         candidates_(std::move(candidates)),
         timer_(env.make_timer(ex_)) {
     runners_.reserve(candidates_.size());
@@ -57,7 +60,7 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
       };
       runners_.push_back(std::make_unique<runner>());
       runner& r = *runners_[n];
-      r.connecting = env_.make_stream(ex_, options_);
+      r.connecting = env_.make_stream(ex_, options_, to_);
       auto bound = asio::bind_executor(serial_, std::move(on_connected));
       r.connecting->async_connect(candidates_[n], asio::bind_cancellation_slot(r.cancel.slot(), std::move(bound)));
       ++running_;
@@ -66,6 +69,8 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
       timer_->async_wait(asio::bind_executor(serial_, std::move(on_time)));
     } catch (const std::bad_alloc&) {
       finish(make_error_code(boost::system::errc::not_enough_memory), nullptr);
+    } catch (const boost::system::system_error& e) {
+      finish(e.code(), nullptr);
     }
   }
 
@@ -105,6 +110,7 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
   asio::any_io_executor ex_;
   asio::any_io_executor serial_;
   const connection_options& options_;
+  const destination& to_;
   const std::vector<endpoint> candidates_;
   std::unique_ptr<timer> timer_;
   /// One for each candidate that was begun.
@@ -139,8 +145,9 @@ std::vector<endpoint> interleave_families(const std::vector<endpoint>& found) {
 }
 
 void async_connect_first(environment& env, asio::any_io_executor ex, asio::any_io_executor serial,
-                         const connection_options& options, std::vector<endpoint> candidates, race_handler handler) {
-  std::make_shared<connect_race>(env, std::move(ex), std::move(serial), options, std::move(candidates),
+                         const connection_options& options, const destination& to, std::vector<endpoint> candidates,
+                         race_handler handler) {
+  std::make_shared<connect_race>(env, std::move(ex), std::move(serial), options, to, std::move(candidates),
                                  std::move(handler))
       ->start();
 }

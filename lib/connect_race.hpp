@@ -25,6 +25,7 @@ using race_handler = asio::any_completion_handler<void(error_code, std::unique_p
 /// `connection_attempt_delay`; the first to connect wins, and the others are closed. Fails with the last error when all
 /// have failed. Honours terminal cancellation. All of it runs on `serial`, which serializes; so must the caller.
 void async_connect_first(environment& env, asio::any_io_executor ex, asio::any_io_executor serial,
-                         const connection_options& options, std::vector<endpoint> candidates, race_handler handler);
+                         const connection_options& options, const destination& to, std::vector<endpoint> candidates,
+                         race_handler handler);
 
 }  // namespace cocp::detail

@@ -19,7 +19,7 @@ class lone_connection final : public supervisor::client {
  public:
   lone_connection(const asio::any_io_executor& ex, connection_options options)
       : options_(std::move(options)),
-        to_(std::make_shared<address>(parse_address(options_.address))),
+        to_(make_destination(options_.address, options_)),
         env_(context_service::of(ex).environment()),
         gate_(options_.retry_min, options_.retry_max, 1),
         keeper(std::make_shared<supervisor>(ex, options_, *this, true)) {}
@@ -37,8 +37,8 @@ class lone_connection final : public supervisor::client {
     return gate_.delay(now);
   }
   unsigned failures() noexcept override { return gate_.failures(); }
-  std::shared_ptr<const address> target() noexcept override { return to_; }
-  void on_connected() noexcept override { ticket_ = gate_.succeeded(ticket_, env_->now()); }
+  std::shared_ptr<const destination> target() noexcept override { return to_; }
+  void on_connected(bool) noexcept override { ticket_ = gate_.succeeded(ticket_, env_->now()); }
   supervisor::hook next_hook() noexcept override { return {}; }
   void on_hook_done() noexcept override {}
   duration on_down(const loss&, bool early) noexcept override {
@@ -50,7 +50,7 @@ class lone_connection final : public supervisor::client {
 
  private:
   const connection_options options_;
-  const std::shared_ptr<const address> to_;
+  const std::shared_ptr<const destination> to_;
   const std::shared_ptr<environment> env_;
   outage_gate gate_;
   outage_gate::ticket ticket_;

@@ -70,7 +70,7 @@ asio::awaitable<std::tuple<error_code, endpoints>> resolve(environment& env, asi
 }  // namespace
 
 asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_executor ex,
-                                              const connection_options& options, const address& to) {
+                                              const connection_options& options, const destination& to) {
   constexpr auto token = asio::as_tuple(asio::use_awaitable);
   endpoints candidates;
   if (to.numeric) {
@@ -82,11 +82,17 @@ asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_exe
   }
   const asio::any_io_executor serial = co_await asio::this_coro::executor;
   auto initiate = [&](auto handler) {
-    async_connect_first(env, ex, serial, options, interleave_families(candidates), std::move(handler));
+    async_connect_first(env, ex, serial, options, to, interleave_families(candidates), std::move(handler));
   };
   auto [ec, connected] = co_await asio::async_initiate<decltype(token), void(error_code, std::unique_ptr<stream>)>(
       std::move(initiate), token);
   if (ec) throw boost::system::system_error(ec, "connect");
+  if (connected->needs_handshake()) {
+    stream& s = *connected;
+    auto shake_hands = [&s](auto h) { s.async_handshake(std::move(h)); };
+    auto [failure] = co_await asio::async_initiate<decltype(token), void(error_code)>(std::move(shake_hands), token);
+    if (failure) throw boost::system::system_error(failure, "handshake");
+  }
   co_return std::move(connected);
 }
 

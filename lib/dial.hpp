@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "address.hpp"
+#include "destination.hpp"
 #include "environment.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -12,9 +12,10 @@
 namespace cocp::detail {
 
 /// Connects a new stream to the address: looks it up unless it is numeric, and races what was found (see
-/// `async_connect_first`). Throws `boost::system::system_error` with the last error. Honours terminal cancellation; a
-/// lookup under way is then abandoned, not awaited. Runs on an executor that serializes (a strand).
+/// `async_connect_first`), and makes the handshake of what is above TCP. Throws `boost::system::system_error` with the
+/// last error. Honours terminal cancellation; a lookup under way is then abandoned, not awaited. Runs on an executor
+/// that serializes (a strand).
 asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_executor ex,
-                                              const connection_options& options, const address& to);
+                                              const connection_options& options, const destination& to);
 
 }  // namespace cocp::detail

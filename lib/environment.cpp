@@ -5,6 +5,7 @@
 
 #include "name_lookup.hpp"
 #include "socket_stream.hpp"
+#include "tls_stream.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -42,7 +43,9 @@ class system_environment_impl final : public environment {
     return std::make_unique<system_timer>(ex);
   }
 
-  std::unique_ptr<stream> make_stream(const asio::any_io_executor& ex, const connection_options& options) override {
+  std::unique_ptr<stream> make_stream(const asio::any_io_executor& ex, const connection_options& options,
+                                      const destination& to) override {
+    if (options.tls) return make_tls_stream(ex, options, to);
     return std::make_unique<socket_stream>(ex, options);
   }
 

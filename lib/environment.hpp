@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "destination.hpp"
+
 #include <cocp/impl/channel.hpp>
 #include <cocp/impl/stream.hpp>
 #include <cocp/options.hpp>
@@ -64,8 +66,9 @@ class environment {
   /// 64 random bits.
   virtual std::uint64_t random() noexcept = 0;
   virtual std::unique_ptr<timer> make_timer(const asio::any_io_executor& ex) = 0;
-  /// An unconnected stream, for one attempt.
-  virtual std::unique_ptr<stream> make_stream(const asio::any_io_executor& ex, const connection_options& options) = 0;
+  /// An unconnected stream, for one attempt. Throws `boost::system::system_error`.
+  virtual std::unique_ptr<stream> make_stream(const asio::any_io_executor& ex, const connection_options& options,
+                                              const destination& to) = 0;
   /// Looks up a name. Cannot be relied on to end soon; terminal cancellation says that nobody waits for it any more.
   virtual void async_resolve(const asio::any_io_executor& ex, std::string host, std::string service,
                              resolve_handler handler) = 0;

@@ -55,7 +55,7 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
       ex_(std::move(ex)),
       alarm_(ex_, *env_),
       plain_put_(!options_.on_return),
-      to_(std::make_shared<address>(parse_address(dial_options_.address))),
+      to_(make_destination(dial_options_.address, dial_options_)),
       size_(options_.size),
       gate_(dial_options_.retry_min, dial_options_.retry_max, options_.max_dialling) {
   context_service::of(ex_).add(*this);
@@ -503,7 +503,7 @@ cocp::stats pool_core::stats() const {
 std::string pool_core::explain(const char* what, error_code ec, std::optional<duration> waited) const {
   const cocp::stats s = stats();
   error_code last;
-  std::shared_ptr<const address> to;
+  std::shared_ptr<const destination> to;
   {
     const std::lock_guard lock(mutex_);
     last = last_connect_error_;
@@ -522,7 +522,7 @@ std::string pool_core::explain(const char* what, error_code ec, std::optional<du
   return out.str();
 }
 
-void pool_core::slot_connected(slot& s) noexcept {
+void pool_core::slot_connected(slot& s, bool resumed) noexcept {
   wait_list reached;
   {
     const std::lock_guard lock(mutex_);
@@ -536,6 +536,7 @@ void pool_core::slot_connected(slot& s) noexcept {
     gate_changed(now);
     ++up_;
     ++counters_.connects;
+    if (resumed) ++counters_.tls_resumed;
     s.watched = false;
     s.verify = true;
     s.rested = false;

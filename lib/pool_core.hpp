@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "address.hpp"
 #include "alarm.hpp"
 #include "context_service.hpp"
 #include "deadlines.hpp"
+#include "destination.hpp"
 #include "environment.hpp"
 #include "outage_gate.hpp"
 #include "slot.hpp"
@@ -67,8 +67,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   bool slot_wanted(slot& s) noexcept;
   duration slot_failed(slot& s, error_code ec) noexcept;
   unsigned failures() noexcept;
-  std::shared_ptr<const address> slot_target(slot& s) noexcept;
-  void slot_connected(slot& s) noexcept;
+  std::shared_ptr<const destination> slot_target(slot& s) noexcept;
+  void slot_connected(slot& s, bool resumed) noexcept;
   supervisor::hook slot_hook(slot& s) noexcept;
   void slot_served(slot& s) noexcept;
   duration slot_down(slot& s, const loss& why, bool early) noexcept;
@@ -213,7 +213,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   bool closed_ = false;
   /// What is put back needs no thought: the pool is open, has no `on_return`, and has not too many connections.
   bool plain_put_;
-  std::shared_ptr<const address> to_;
+  std::shared_ptr<const destination> to_;
   /// Grows only.
   std::vector<std::unique_ptr<slot>> slots_;
   std::size_t size_;

@@ -97,7 +97,7 @@ unsigned pool_core::failures() noexcept {
   return gate_.failures();
 }
 
-std::shared_ptr<const address> pool_core::slot_target(slot& s) noexcept {
+std::shared_ptr<const destination> pool_core::slot_target(slot& s) noexcept {
   const std::lock_guard lock(mutex_);
   if (s.fate == slot_fate::moved) s.fate = slot_fate::stays;
   return to_;
@@ -111,7 +111,7 @@ void pool_core::retry_now() noexcept {
 }
 
 void pool_core::readdress(std::string text) {
-  auto to = std::make_shared<const address>(parse_address(std::move(text)));
+  auto to = make_destination(text, dial_options_);
   std::unique_lock lock(mutex_);
   if (closed_ || to->text == to_->text) return;
   to_ = std::move(to);

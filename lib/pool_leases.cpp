@@ -53,7 +53,7 @@ void pool_core::report_leases() noexcept {
   // One at a time: a logger is not called under a lock, and nothing is allocated to remember several.
   for (;;) {
     std::optional<report> next;
-    std::shared_ptr<const address> to;
+    std::shared_ptr<const destination> to;
     {
       const std::lock_guard lock(mutex_);
       if (returned_ == 0 && next_report_ > tick_) return;

@@ -18,8 +18,8 @@ time_point slot::may_dial(time_point now) noexcept { return pool_.slot_may_dial(
 bool slot::is_wanted() noexcept { return pool_.slot_wanted(*this); }
 duration slot::on_attempt_failed(error_code ec) noexcept { return pool_.slot_failed(*this, ec); }
 unsigned slot::failures() noexcept { return pool_.failures(); }
-std::shared_ptr<const address> slot::target() noexcept { return pool_.slot_target(*this); }
-void slot::on_connected() noexcept { pool_.slot_connected(*this); }
+std::shared_ptr<const destination> slot::target() noexcept { return pool_.slot_target(*this); }
+void slot::on_connected(bool resumed) noexcept { pool_.slot_connected(*this, resumed); }
 supervisor::hook slot::next_hook() noexcept { return pool_.slot_hook(*this); }
 void slot::on_hook_done() noexcept { pool_.slot_served(*this); }
 duration slot::on_down(const loss& why, bool early) noexcept { return pool_.slot_down(*this, why, early); }

@@ -44,8 +44,8 @@ class slot final : public connection, public supervisor::client, public boost::i
   bool is_wanted() noexcept override;
   duration on_attempt_failed(error_code ec) noexcept override;
   unsigned failures() noexcept override;
-  std::shared_ptr<const address> target() noexcept override;
-  void on_connected() noexcept override;
+  std::shared_ptr<const destination> target() noexcept override;
+  void on_connected(bool resumed) noexcept override;
   supervisor::hook next_hook() noexcept override;
   void on_hook_done() noexcept override;
   duration on_down(const loss& why, bool early) noexcept override;

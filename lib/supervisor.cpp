@@ -98,8 +98,9 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     const time_point since = env_->now();
     const unsigned attempts = client_.failures() + 1;
     tell(options_.logger, {event_kind::connected, severity::info, to_->text, {}, attempts, {}, {}});
+    const bool resumed = a.connected->resumed();
     if (!channel_->open(a.connected)) break;
-    client_.on_connected();
+    client_.on_connected(resumed);
     co_await until_drained();
     if (stopping()) break;
     const loss why = channel_->last_loss();

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "address.hpp"
 #include "alarm.hpp"
 #include "context_service.hpp"
+#include "destination.hpp"
 #include "environment.hpp"
 
 #include <cocp/impl/channel.hpp>
@@ -45,13 +45,13 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     /// True if the connection is to be kept; if not, it rests until `wake`.
     virtual bool is_wanted() noexcept = 0;
     /// Where to: asked at each attempt.
-    virtual std::shared_ptr<const address> target() noexcept = 0;
+    virtual std::shared_ptr<const destination> target() noexcept = 0;
     /// The delay before the next attempt; `failures` is from then on one more.
     virtual duration on_attempt_failed(error_code ec) noexcept = 0;
     /// Attempts that failed since the endpoint was last up.
     virtual unsigned failures() noexcept = 0;
-    /// The stream is up, and the client's.
-    virtual void on_connected() noexcept = 0;
+    /// The stream is up, and the client's. `resumed`: see `stream::resumed`.
+    virtual void on_connected(bool resumed) noexcept = 0;
     /// What is to be run on the stream now, if anything: the client leaves the stream to it until `on_hook_done`.
     virtual hook next_hook() noexcept = 0;
     /// The stream is down if it failed.
@@ -118,7 +118,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   asio::any_io_executor ex_;
   asio::any_io_executor strand_;
   /// Of the last attempt. Only on `strand_`.
-  std::shared_ptr<const address> to_;
+  std::shared_ptr<const destination> to_;
   std::shared_ptr<channel> channel_;
   alarm alarm_;
   std::atomic<bool> stopping_{false};

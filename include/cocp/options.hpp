@@ -13,6 +13,10 @@
 #include <optional>
 #include <string>
 
+namespace boost::asio::ssl {
+class context;
+}
+
 namespace cocp {
 
 class connection;
@@ -26,6 +30,20 @@ class connection;
 /// ends; it must then end too.
 using handshake = std::function<boost::asio::awaitable<void>(connection&)>;
 
+/// How to talk TLS (OpenSSL, through Asio). Needs `<boost/asio/ssl/context.hpp>`, which `<cocp/tls.hpp>` includes.
+struct tls_options {
+  /// Protocol versions, certificates, authorities; not null. Must live until the last stream that was made with it is
+  /// gone: it is safe to have it die after the execution context.
+  boost::asio::ssl::context* context = nullptr;
+
+  /// What the server's certificate must name, and what the server is told (server name indication, RFC 6066, for names;
+  /// not for IP addresses). Empty: the host of the address.
+  std::string server_name{};
+
+  /// False: any certificate of any server will do. Whoever is on the way can then read and change everything.
+  bool verify = true;
+};
+
 /// How to reach the endpoint. In every optional duration `std::nullopt` means off or no limit.
 /// \par Exceptions
 /// The constructors that take it throw `std::invalid_argument`, naming field, value and rule, when a field is outside
@@ -35,7 +53,8 @@ struct connection_options {
   /// addresses found are raced (RFC 8305).
   std::string address{};
 
-  /// The limit of one whole attempt: name lookup, connect and `on_connect`; and of each hook of a pool. More than zero.
+  /// The limit of one whole attempt: name lookup, connect, TLS and `on_connect`; and of each hook of a pool. More than
+  /// zero.
   std::optional<duration> connect_timeout = std::chrono::seconds(5);
 
   /// The delay before attempt n+1 is uniform in [c/2, c], c = min(retry_max, retry_min * 2^(n-1)).
@@ -60,6 +79,9 @@ struct connection_options {
   /// Sent data that stays unacknowledged for longer fails the connection (TCP_USER_TIMEOUT, tcp(7), RFC 5482); rounded
   /// up to whole milliseconds. 1 ms to 2^31-1 ms.
   std::optional<duration> tcp_user_timeout = std::chrono::seconds(30);
+
+  /// Talk TLS. Sessions are resumed across all connections to the address, and across reconnects.
+  std::optional<tls_options> tls{};
 };
 
 /// Asks a pool to remember who holds each lease (see `pool::leases`).

@@ -33,6 +33,7 @@ struct stats {
   std::uint64_t replaced_dead = 0;     ///< Idle connections found dead before they were given out, or by `keepalive`.
   std::uint64_t replaced_dirty = 0;    ///< Connections replaced because their state was not known.
   std::uint64_t replaced_expired = 0;  ///< Connections replaced for their age (`pool_options::max_lifetime`).
+  std::uint64_t tls_resumed = 0;       ///< Attempts that succeeded and resumed a TLS session.
   /// @}
   /// How long calls of `get` waited; also those that did not have to, and those that failed.
   histogram wait_time;

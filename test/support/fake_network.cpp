@@ -227,7 +227,8 @@ std::unique_ptr<detail::timer> fake_network::make_timer(const asio::any_io_execu
   return std::make_unique<timer>(shared_from_this(), ex);
 }
 
-std::unique_ptr<detail::stream> fake_network::make_stream(const asio::any_io_executor& ex, const connection_options&) {
+std::unique_ptr<detail::stream> fake_network::make_stream(const asio::any_io_executor& ex, const connection_options&,
+                                                          const detail::destination&) {
   return std::make_unique<stream>(shared_from_this(), ex);
 }
 

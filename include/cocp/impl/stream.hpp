@@ -39,8 +39,15 @@ class stream {
   /// The socket, if this stream is nothing but a socket.
   virtual plain_socket* plain() noexcept { return nullptr; }
 
-  /// Connects, up to the point where bytes can be exchanged. Honours terminal cancellation.
+  /// Connects. Honours terminal cancellation.
   virtual void async_connect(const endpoint& to, wait_handler handler) = 0;
+
+  /// True if more must be agreed on with the peer before bytes can be exchanged (TLS).
+  virtual bool needs_handshake() const noexcept { return false; }
+  /// Only if `needs_handshake`, once, when it is connected. Honours terminal cancellation, which ends the stream.
+  virtual void async_handshake(wait_handler) {}
+  /// True if the handshake took up what had been agreed on before.
+  virtual bool resumed() const noexcept { return false; }
 
   virtual void async_read_some(asio::mutable_buffer buffer, io_handler handler) = 0;
   virtual void async_write_some(asio::const_buffer buffer, io_handler handler) = 0;

@@ -1,0 +1,24 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "address.hpp"
+
+#include <cocp/options.hpp>
+
+#include <memory>
+
+namespace cocp::detail {
+
+class tls_sessions;
+
+/// What attempts to connect have in common.
+struct destination : address {
+  /// What was agreed on with the peer before; null without TLS.
+  std::shared_ptr<tls_sessions> sessions;
+};
+
+/// Parses `text`, and checks that it and `options` go together. Throws `std::invalid_argument`.
+std::shared_ptr<const destination> make_destination(const std::string& text, const connection_options& options);
+
+}  // namespace cocp::detail

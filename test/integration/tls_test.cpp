@@ -1,0 +1,583 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Connections and pools that talk TLS, on loopback.
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cocp.hpp>
+#include <cocp/tls.hpp>
+
+#include <functional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "support/certificates.hpp"
+#include "support/eventually.hpp"
+#include "support/fd_check.hpp"
+#include "support/scripted_server.hpp"
+#include "support/tls_server.hpp"
+
+namespace asio = boost::asio;
+namespace data = boost::unit_test::data;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using cocp::error_code;
+
+namespace {
+
+/// Made once: each of its certificates costs a few starts of a program.
+struct papers {
+  certificate_authority authority;
+  key_pair localhost = authority.issue({"localhost", "127.0.0.1"});
+  key_pair wildcard = authority.issue({"*.example.test"});
+  key_pair stranger = authority.issue({"other.test"});
+  key_pair expired = authority.issue_expired({"localhost", "127.0.0.1"});
+
+  static papers& get() {
+    static papers all;
+    return all;
+  }
+};
+
+template <class Condition>
+asio::awaitable<void> until(Condition condition) {
+  const bool became_true = co_await eventually(condition);
+  BOOST_REQUIRE(became_true);
+}
+
+asio::awaitable<void> echo(cocp::connection& c, std::string text) {
+  auto out = asio::buffer(text);
+  co_await c.write(out);
+  std::string answer(text.size(), '\0');
+  auto in = asio::buffer(answer);
+  co_await c.read(in);
+  BOOST_TEST((answer == text));
+}
+
+struct fixture {
+  fd_check descriptors;
+  papers& made = papers::get();
+  asio::ssl::context context{asio::ssl::context::tls_client};
+  std::vector<cocp::event> events;
+  asio::io_context io{1};
+
+  fixture() { context.load_verify_file(made.authority.certificate()); }
+
+  /// Until the body has ended: a server is work without end.
+  template <class Body>
+  void run(Body body) {
+    bool ended = false;
+    std::exception_ptr thrown;
+    asio::co_spawn(io, body(), [&](std::exception_ptr e) {
+      thrown = e;
+      ended = true;
+    });
+    while (!ended) io.run_one();
+    if (thrown) std::rethrow_exception(thrown);
+  }
+
+  /// With delays that suit a test.
+  cocp::connection_options at(std::string address, std::string name = {}, bool verify = true) {
+    return {.address = std::move(address),
+            .retry_min = 1ms,
+            .retry_max = 20ms,
+            .tls = cocp::tls_options{.context = &context, .server_name = std::move(name), .verify = verify}};
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(tls, fixture)
+
+BOOST_DATA_TEST_CASE(bytes_go_to_and_fro, data::make({tls_version::tls_1_2, tls_version::tls_1_3}), version) {
+  tls_server server(io.get_executor(), made.localhost, version);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 2});
+    co_await pool.ready(2);
+    for (const std::size_t n : {1u, 100u, 16'384u, 16'385u, 1'000'000u}) {
+      cocp::lease conn = co_await pool.get();
+      std::string text(n, 'x');
+      for (std::size_t i = 0; i < n; i += 997) text[i] = static_cast<char>('a' + i % 26);
+      // More than the buffers of both sides hold must be read while it is written.
+      using namespace asio::experimental::awaitable_operators;
+      std::string answer(n, '\0');
+      auto out = asio::buffer(text);
+      auto in = asio::buffer(answer);
+      co_await (conn->write(out) && conn->read(in));
+      BOOST_TEST((answer == text));
+    }
+    BOOST_TEST(pool.stats().connects == 2u);
+    BOOST_TEST(pool.stats().replaced_dirty == 0u);
+    co_await pool.drain();
+  });
+  BOOST_TEST(server.seen().sessions == 2u);
+}
+
+struct identity {
+  const char* what;
+  const char* address;  // # is the port
+  const char* server_name;
+  const char* asked_for;
+  friend std::ostream& operator<<(std::ostream& out, const identity& i) { return out << i.what; }
+};
+
+BOOST_DATA_TEST_CASE(the_server_is_told_which_name_is_wanted,
+                     data::make({identity{"the host of the address", "localhost:#", "", "localhost"},
+                                 identity{"no addresses", "127.0.0.1:#", "", ""},
+                                 identity{"without a trailing dot", "127.0.0.1:#", "localhost.", "localhost"},
+                                 identity{"what is given, whatever the address", "127.0.0.1:#", "localhost",
+                                          "localhost"}}),
+                     row) {
+  tls_server server(io.get_executor(), made.localhost);
+  std::string address = row.address;
+  address.replace(address.find('#'), 1, server.port());
+  run([&]() -> asio::awaitable<void> {
+    cocp::connection c(io, at(address, row.server_name));
+    co_await c.ready();
+    co_await until([&] { return server.seen().sessions == 1; });
+    c.close();
+  });
+  BOOST_TEST((server.seen().names == std::vector<std::string>{row.asked_for}));
+}
+
+BOOST_AUTO_TEST_CASE(a_wildcard_stands_for_one_label) {
+  tls_server server(io.get_executor(), made.wildcard);
+  run([&]() -> asio::awaitable<void> {
+    cocp::connection good(io, at(server.address(), "www.example.test"));
+    co_await good.ready();
+    cocp::connection bad(io, at(server.address(), "a.www.example.test"));
+    co_await until([&] { return bool(bad.last_error()); });
+    BOOST_TEST((bad.last_error() == error_code(X509_V_ERR_HOSTNAME_MISMATCH, cocp::certificate_category())));
+    good.close();
+    bad.close();
+  });
+}
+
+struct refusal {
+  const char* what;
+  std::function<key_pair(papers&)> files;
+  const char* name;
+  bool trust;
+  int error;
+  const char* message;
+  friend std::ostream& operator<<(std::ostream& out, const refusal& r) { return out << r.what; }
+};
+
+const std::vector<refusal> refusals{
+    {"another name", [](papers& p) { return p.stranger; }, "localhost", true, X509_V_ERR_HOSTNAME_MISMATCH,
+     "hostname mismatch"},
+    {"another address", [](papers& p) { return p.stranger; }, "", true, X509_V_ERR_IP_ADDRESS_MISMATCH,
+     "IP address mismatch"},
+    {"an unknown issuer", [](papers& p) { return p.localhost; }, "localhost", false,
+     X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, "unable to get local issuer certificate"},
+    {"its time is over", [](papers& p) { return p.expired; }, "localhost", true, X509_V_ERR_CERT_HAS_EXPIRED,
+     "certificate has expired"},
+};
+
+BOOST_DATA_TEST_CASE(a_certificate_that_is_refused_fails_the_attempt_and_says_why, data::make(refusals), row) {
+  tls_server server(io.get_executor(), row.files(made));
+  asio::ssl::context stranger(asio::ssl::context::tls_client);
+  run([&]() -> asio::awaitable<void> {
+    auto options = at(server.address(), row.name);
+    if (!row.trust) options.tls->context = &stranger;
+    std::vector<error_code> told;
+    options.logger = [&](const cocp::event& e) {
+      if (e.kind == cocp::event_kind::connect_failed) told.push_back(e.error);
+    };
+    cocp::pool pool(io, options, {.size = 3});
+    // It is tried again, like any that failed.
+    co_await until([&] { return told.size() >= 3; });
+    BOOST_TEST((told.front() == error_code(row.error, cocp::certificate_category())));
+    std::string said;
+    try {
+      const cocp::lease none = co_await pool.get(1ms);
+    } catch (const boost::system::system_error& e) {
+      said = e.what();
+    }
+    BOOST_TEST_INFO(said);
+    BOOST_TEST((said.find(std::string("last error: ") + row.message) != std::string::npos));
+    BOOST_TEST(pool.stats().connects == 0u);
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(any_certificate_will_do_without_verification) {
+  tls_server server(io.get_executor(), made.expired);
+  asio::ssl::context stranger(asio::ssl::context::tls_client);
+  run([&]() -> asio::awaitable<void> {
+    auto options = at(server.address(), "nobody.test", false);
+    options.tls->context = &stranger;
+    cocp::connection c(io, options);
+    co_await echo(c, "hello");
+    c.close();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_talks_no_tls_fails_the_attempt_with_what_openssl_says) {
+  scripted_server server(io.get_executor(), {step::receive{1}, step::send{"-ERR unknown command\r\n"}, step::stall{}});
+  run([&]() -> asio::awaitable<void> {
+    cocp::connection c(io, at(server.address()));
+    co_await until([&] { return server.accepted() >= 2; });
+    BOOST_TEST((c.last_error().category() == asio::error::get_ssl_category()));
+    BOOST_TEST(c.last_error().message().find("wrong version number") != std::string::npos);
+    c.close();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_closes_during_the_handshake_fails_the_attempt) {
+  scripted_server server(io.get_executor(), {step::receive{1}, step::close{}});
+  run([&]() -> asio::awaitable<void> {
+    cocp::connection c(io, at(server.address()));
+    co_await until([&] { return server.accepted() >= 2; });
+    BOOST_TEST(bool(c.last_error()));
+    BOOST_TEST(!c.is_connected());
+    c.close();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_handshake_that_stalls_is_late_when_the_attempt_is) {
+  scripted_server server(io.get_executor(), {step::stall{}});
+  run([&]() -> asio::awaitable<void> {
+    auto options = at(server.address());
+    options.connect_timeout = 50ms;
+    cocp::connection c(io, options);
+    co_await until([&] { return server.accepted() >= 2; });
+    BOOST_TEST((c.last_error() == errc::timed_out));
+    // The next one is under way: closing waits for nobody.
+    c.close();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(closing_ends_a_handshake_under_way) {
+  scripted_server server(io.get_executor(), {step::stall{}});
+  run([&]() -> asio::awaitable<void> {
+    auto options = at(server.address());
+    options.connect_timeout = std::nullopt;
+    cocp::pool pool(io, options, {.size = 2});
+    co_await until([&] { return server.accepted() == 1; });
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_the_context_ends_a_handshake_under_way) {
+  scripted_server server(io.get_executor(), {step::stall{}});
+  auto pool = std::make_unique<cocp::pool>(io, at(server.address()), cocp::pool_options{.size = 1});
+  while (server.accepted() == 0) io.run_one();
+  for (int i = 0; i < 10; ++i) io.poll();
+}
+
+BOOST_DATA_TEST_CASE(reconnecting_a_hundred_connections_resumes_their_sessions,
+                     data::make({tls_version::tls_1_2, tls_version::tls_1_3}), version) {
+  constexpr std::size_t n = 100;
+  tls_server server(io.get_executor(), made.localhost, version);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = n});
+    co_await pool.ready(n);
+    const auto before = pool.stats();
+    const unsigned resumed_before = server.seen().resumed;
+    // Nobody has read from them: tickets that came since are taken in by the looks at what is idle.
+    co_await until([&] { return server.seen().open == n && pool.stats().idle == n; });
+    server.close_all();
+    co_await until([&] { return pool.stats().connects >= 2 * n && pool.stats().connected == n; });
+    BOOST_TEST(pool.stats().tls_resumed - before.tls_resumed >= n - 1);
+    BOOST_TEST(server.seen().resumed - resumed_before >= n - 1);
+    {
+      cocp::lease conn = co_await pool.get();
+      co_await echo(*conn, "still there");
+    }
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(another_address_resumes_nothing) {
+  tls_server first(io.get_executor(), made.localhost);
+  tls_server second(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(first.address()), {.size = 1});
+    {
+      cocp::lease conn = co_await pool.get();
+      co_await echo(*conn, "a ticket comes with the answer");
+    }
+    pool.readdress(second.address());
+    co_await until([&] { return second.seen().sessions == 1; });
+    BOOST_TEST(second.seen().resumed == 0u);
+    BOOST_TEST(pool.stats().tls_resumed == 0u);
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(session_tickets_make_no_idle_connection_dirty) {
+  tls_server server(io.get_executor(), made.localhost, tls_version::tls_1_3);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    co_await pool.ready();
+    // The server has sent its tickets when its handshake has ended.
+    co_await until([&] { return server.seen().sessions == 1; });
+    for (int i = 0; i < 10; ++i) {
+      cocp::lease conn = co_await pool.get();
+      co_await echo(*conn, "hello");
+    }
+    BOOST_TEST(pool.stats().connects == 1u);
+    BOOST_TEST(pool.stats().replaced_dirty + pool.stats().replaced_dead == 0u);
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(data_that_nobody_asked_for_makes_an_idle_connection_dirty) {
+  tls_server server(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    {
+      cocp::lease conn = co_await pool.get();
+      co_await echo(*conn, "hello");
+    }
+    server.push_all("surprise");
+    co_await until([&] { return pool.stats().replaced_dirty == 1 && pool.stats().connected == 1; });
+    {
+      cocp::lease conn = co_await pool.get();
+      co_await echo(*conn, "mine");
+    }
+    co_await pool.drain();
+  });
+}
+
+BOOST_DATA_TEST_CASE(the_unread_rest_of_an_answer_is_found_though_it_has_left_the_socket,
+                     data::make({std::size_t{3}, std::size_t{4}, std::size_t{100}}), read) {
+  tls_server server(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    // One record of 4 bytes, and one of 97, arrive together.
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    {
+      cocp::lease conn = co_await pool.get();
+      co_await until([&] { return server.seen().open == 1; });
+      server.push_all("once");
+      auto out = asio::buffer("twice");
+      co_await conn->write(out);
+      const std::string rest(92, 'x');
+      auto more = asio::buffer(rest);
+      co_await conn->write(more);
+      std::string answer(read, '\0');
+      auto in = asio::buffer(answer);
+      co_await conn->read(in);
+      BOOST_TEST(pool.stats().replaced_dirty == 0u);
+    }
+    {
+      cocp::lease conn = co_await pool.get();
+      co_await echo(*conn, "mine");
+    }
+    BOOST_TEST(pool.stats().replaced_dirty == 1u);
+    BOOST_TEST(pool.stats().connects == 2u);
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(what_the_server_says_first_reaches_the_next_lease_whole_if_that_is_allowed) {
+  tls_server server(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1, .allow_unread = true});
+    co_await pool.ready();
+    co_await until([&] { return server.seen().open == 1; });
+    server.push_all("greetings");
+    std::string said(9, '\0');
+    // Looked at more than once before anybody reads.
+    for (int i = 0; i < 3; ++i) pool.try_get().put();
+    {
+      cocp::lease conn = co_await pool.get();
+      auto in = asio::buffer(said);
+      co_await conn->read(in);
+    }
+    BOOST_TEST(said == "greetings");
+    BOOST_TEST(pool.stats().connects == 1u);
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_says_goodbye_is_redialled_before_anybody_asks) {
+  tls_server server(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    {
+      cocp::lease conn = co_await pool.get();
+      co_await echo(*conn, "hello");
+    }
+    server.say_goodbye_to_all();
+    co_await until([&] { return pool.stats().connects == 2 && pool.stats().connected == 1; });
+    BOOST_TEST(pool.stats().disconnects == 1u);
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_orderly_close_says_goodbye) {
+  tls_server server(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 2});
+    co_await pool.ready(2);
+    co_await until([&] { return server.seen().open == 2; });
+    cocp::lease conn = co_await pool.get();
+    co_await echo(*conn, "hello");
+    pool.close();
+    co_await until([&] { return server.seen().said_goodbye == 1; });
+    co_await echo(*conn, "still mine");
+    conn.put();
+    co_await until([&] { return server.seen().said_goodbye == 2; });
+    co_await pool.drain();
+  });
+  BOOST_TEST(server.seen().cut_off == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(closing_waits_for_no_peer_that_takes_nothing) {
+  scripted_server stalled(io.get_executor(), {step::stall{}});
+  tls_server server(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    co_await pool.ready();
+    cocp::lease conn = co_await pool.get();
+    // Until the buffers of both sides are full: the server sends back what comes, and nobody reads it.
+    const std::string much(1'000'000, 'x');
+    for (;;) {
+      conn->expires_after(200ms);
+      auto out = asio::buffer(much);
+      try {
+        co_await conn->write(out);
+      } catch (const boost::system::system_error& e) {
+        BOOST_TEST((e.code() == errc::timed_out));
+        break;
+      }
+    }
+    conn.put();
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_cancelled_read_leaves_the_stream_up_and_the_lease_dirty) {
+  tls_server server(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    {
+      cocp::lease conn = co_await pool.get();
+      asio::cancellation_signal cancel;
+      error_code ended;
+      std::array<char, 10> buffer{};
+      conn->async_read_some(asio::buffer(buffer),
+                            asio::bind_cancellation_slot(cancel.slot(), [&](error_code ec, std::size_t) {
+                              BOOST_TEST(bool(ec));
+                              ended = ec;
+                            }));
+      co_await asio::post(io, asio::use_awaitable);
+      cancel.emit(asio::cancellation_type::terminal);
+      co_await until([&] { return bool(ended); });
+      BOOST_TEST((ended == asio::error::operation_aborted));
+      BOOST_TEST(conn->is_connected());
+      co_await echo(*conn, "and goes on");
+    }
+    co_await until([&] { return pool.stats().connects == 2; });
+    BOOST_TEST(pool.stats().replaced_dirty == 1u);
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(an_operation_that_expires_ends_the_stream) {
+  tls_server server(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    {
+      cocp::lease conn = co_await pool.get();
+      conn->expires_after(20ms);
+      std::array<char, 10> buffer{};
+      auto in = asio::buffer(buffer);
+      error_code ended;
+      try {
+        co_await conn->read(in);
+      } catch (const boost::system::system_error& e) {
+        ended = e.code();
+      }
+      BOOST_TEST((ended == errc::timed_out));
+    }
+    co_await until([&] { return pool.stats().connects == 2; });
+    co_await pool.drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_context_may_go_while_operations_are_outstanding) {
+  asio::io_context own{1};
+  auto server = std::make_unique<tls_server>(own.get_executor(), made.localhost);
+  cocp::pool pool(own, at(server->address()), {.size = 1});
+  std::array<char, 10> buffer{};
+  bool reading = false;
+  auto body = [&]() -> asio::awaitable<void> {
+    cocp::lease conn = co_await pool.get();
+    reading = true;
+    auto in = asio::buffer(buffer);
+    co_await conn->read(in);
+  };
+  asio::co_spawn(own, body(), [](std::exception_ptr) {});
+  while (!reading) own.run_one();
+  for (int i = 0; i < 10; ++i) own.poll();
+  server.reset();
+}
+
+BOOST_AUTO_TEST_CASE(reads_and_writes_may_come_from_different_threads) {
+  tls_server server(io.get_executor(), made.localhost);
+  asio::thread_pool threads(2);
+  constexpr std::size_t size = 4'000'000;
+  cocp::pool pool(threads.get_executor(), at(server.address()), {.size = 1});
+  auto body = [&]() -> asio::awaitable<std::size_t> {
+    cocp::lease conn = co_await pool.get();
+    cocp::connection& c = *conn;
+    // On two coroutines that no strand keeps apart.
+    auto write = [](cocp::connection& to) -> asio::awaitable<std::size_t> {
+      const std::string text(size, 'x');
+      auto out = asio::buffer(text);
+      co_return co_await to.write(out);
+    };
+    auto written = asio::co_spawn(threads, write(c), asio::use_future);
+    std::string answer(size, '\0');
+    auto in = asio::buffer(answer);
+    const std::size_t n = co_await c.read(in);
+    BOOST_TEST(written.get() == size);
+    co_return n;
+  };
+  std::size_t n = 0;
+  asio::co_spawn(threads, body(), [&](std::exception_ptr e, std::size_t read) {
+    asio::post(io, [&, e, read] {
+      BOOST_TEST(!e);
+      n = read;
+      pool.close();
+      io.stop();
+    });
+  });
+  auto work = asio::make_work_guard(io);
+  io.run();
+  threads.join();
+  BOOST_TEST(n == size);
+  io.restart();
+}
+
+BOOST_AUTO_TEST_CASE(options_that_cannot_work_are_refused) {
+  const auto rule = [&](cocp::connection_options options) -> std::string {
+    try {
+      cocp::pool pool(io, std::move(options));
+      pool.close();
+    } catch (const std::invalid_argument& e) {
+      return e.what();
+    }
+    return "accepted";
+  };
+  auto options = at("localhost:1");
+  options.tls->context = nullptr;
+  BOOST_TEST(rule(options) == "tls.context: nullptr: must point to a context");
+  BOOST_TEST(rule(at("localhost:1", std::string("a\0b", 3))) == "tls.server_name: \"a\\0...\": must not have a NUL");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
