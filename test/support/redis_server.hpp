@@ -6,8 +6,9 @@
 #include "support/reserved_port.hpp"
 #include "support/temporary_directory.hpp"
 
-#include <optional>
+#include <memory>
 #include <string>
+#include <vector>
 
 namespace cocp::test {
 
@@ -15,9 +16,9 @@ namespace cocp::test {
 /// is empty.
 class redis_server {
  public:
-  /// Started, and accepting connections.
+  /// Started, and accepting connections. `settings` is more of its command line, as in `{"--requirepass", "secret"}`.
   /// \throws std::exception when there is no `redis-server` in PATH, or it does not come up
-  redis_server();
+  explicit redis_server(std::vector<std::string> settings = {});
 
   boost::asio::ip::tcp::endpoint endpoint() const { return port_.endpoint(); }
   /// As in "127.0.0.1:12345".
@@ -27,11 +28,14 @@ class redis_server {
   void kill();
   /// Accepting connections when this returns. \throws as the constructor
   void start();
+  /// SIGSTOP: the kernel goes on accepting connections and bytes, and nobody answers. `kill` works on it too.
+  void freeze() { process_->signal(SIGSTOP); }
 
  private:
   reserved_port port_;
   temporary_directory directory_;
-  std::optional<process> process_;
+  std::vector<std::string> settings_;
+  std::unique_ptr<process> process_;
 };
 
 }  // namespace cocp::test

@@ -1,0 +1,20 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "support/process.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace cocp::test {
+
+/// Runs a server's program, and waits until it accepts connections at `at`. What it prints goes to the file `log`.
+/// \throws std::exception when there is no such program in PATH, or it does not come up; with what it has printed
+std::unique_ptr<process> start_server(std::vector<std::string> argv, const boost::asio::ip::tcp::endpoint& at,
+                                      const std::string& log);
+
+}  // namespace cocp::test
