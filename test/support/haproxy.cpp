@@ -45,7 +45,7 @@ haproxy::haproxy(const std::vector<asio::ip::tcp::endpoint>& servers) {
   std::size_t number = 0;
   for (const auto& server : servers) file << "  server s" << ++number << " " << server << "\n";
   file.close();
-  process_ = start_server({"haproxy", "-db", "-f", configuration}, port_.endpoint(), directory_.path() / "log");
+  process_ = start_server({"haproxy", "-db", "-f", configuration}, {port_.endpoint()}, directory_.path() / "log");
   // It listens there last.
   const bool listens = eventually_blocking([&] {
     asio::io_context io;

@@ -21,7 +21,7 @@ class memcached_server {
       // it with its parent (prctl(2), PR_SET_PDEATHSIG); any other user it leaves as it is.
       : process_(start_server({"memcached", "-l", "127.0.0.1", "-p", std::to_string(port_.number()), "-U", "0", "-u",
                                "root", "-t", "1", "-m", "16"},
-                              port_.endpoint(), directory_.path() / "log")) {}
+                              {port_.endpoint()}, directory_.path() / "log")) {}
 
   /// As in "127.0.0.1:12345".
   std::string address() const { return port_.address(); }

@@ -3,7 +3,7 @@
 
 #include "support/nginx_server.hpp"
 
-#include "support/listening.hpp"
+#include "support/start_server.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
 
@@ -55,11 +55,10 @@ void nginx_server::start() {
   // A Unix socket stays when its listener is killed, and then cannot be bound.
   ::unlink(socket().c_str());
   const std::string log = directory_.path() / "log";
-  process_.emplace(std::vector<std::string>{program(), "-p", directory_.path(), "-c", "conf", "-e", "log"}, log);
   std::vector<boost::asio::generic::stream_protocol::endpoint> at{
       plain_.endpoint(), boost::asio::local::stream_protocol::endpoint(socket())};
   if (options_.tls) at.emplace_back(tls_.endpoint());
-  await_listening(*process_, at, log);
+  process_ = start_server({program(), "-p", directory_.path(), "-c", "conf", "-e", "log"}, at, log);
 }
 
 }  // namespace cocp::test

@@ -7,6 +7,7 @@
 #include "support/reserved_port.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -48,7 +49,7 @@ class nginx_server {
   reserved_port plain_;
   reserved_port tls_;
   temporary_directory directory_;
-  std::optional<process> process_;
+  std::unique_ptr<process> process_;
 };
 
 }  // namespace cocp::test

@@ -3,26 +3,17 @@
 
 #include "support/redis_server.hpp"
 
-#include "support/listening.hpp"
+#include "support/start_server.hpp"
 
-#include <vector>
+#include <utility>
 
 namespace cocp::test {
 
-redis_server::redis_server() { start(); }
-#include "support/start_server.hpp"
-#include <utility>
 redis_server::redis_server(std::vector<std::string> settings) : settings_(std::move(settings)) { start(); }
 
 void redis_server::kill() { process_.reset(); }
 
 void redis_server::start() {
-  const std::string log = directory_.path() / "log";
-  process_.emplace(std::vector<std::string>{"redis-server", "--port", std::to_string(port_.number()), "--bind",
-                                            "127.0.0.1", "--protected-mode", "no", "--save", "", "--appendonly", "no",
-                                            "--dir", directory_.path()},
-                   log);
-  await_listening(*process_, {port_.endpoint()}, log);
   std::vector<std::string> argv{"redis-server",
                                 "--port",
                                 std::to_string(port_.number()),
@@ -37,7 +28,7 @@ void redis_server::start() {
                                 "--dir",
                                 directory_.path()};
   argv.insert(argv.end(), settings_.begin(), settings_.end());
-  process_ = start_server(std::move(argv), port_.endpoint(), directory_.path() / "log");
+  process_ = start_server(std::move(argv), {port_.endpoint()}, directory_.path() / "log");
 }
 
 }  // namespace cocp::test

@@ -17,8 +17,8 @@
 namespace cocp::test {
 namespace {
 
-bool accepts(const boost::asio::ip::tcp::endpoint& at) {
-  const int client = system_call("socket", ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+bool accepts(const boost::asio::generic::stream_protocol::endpoint& at) {
+  const int client = system_call("socket", ::socket(at.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   const bool connected = ::connect(client, at.data(), static_cast<socklen_t>(at.size())) == 0;
   ::close(client);
   return connected;
@@ -26,17 +26,20 @@ bool accepts(const boost::asio::ip::tcp::endpoint& at) {
 
 }  // namespace
 
-std::unique_ptr<process> start_server(std::vector<std::string> argv, const boost::asio::ip::tcp::endpoint& at,
+std::unique_ptr<process> start_server(std::vector<std::string> argv,
+                                      const std::vector<boost::asio::generic::stream_protocol::endpoint>& at,
                                       const std::string& log) {
   const std::string name = argv.front();
   auto started = std::make_unique<process>(std::move(argv), log);
   const auto limit = std::chrono::steady_clock::now() + patience;
-  while (!accepts(at)) {
-    const bool ended = started->wait(std::chrono::milliseconds(5)).has_value();
-    if (!ended && std::chrono::steady_clock::now() < limit) continue;
-    std::ostringstream said;
-    said << std::ifstream(log).rdbuf();
-    throw std::runtime_error(name + " does not come up: " + said.str());
+  for (const auto& each : at) {
+    while (!accepts(each)) {
+      const bool ended = started->wait(std::chrono::milliseconds(5)).has_value();
+      if (!ended && std::chrono::steady_clock::now() < limit) continue;
+      std::ostringstream said;
+      said << std::ifstream(log).rdbuf();
+      throw std::runtime_error(name + " does not come up: " + said.str());
+    }
   }
   return started;
 }

@@ -4,7 +4,7 @@
 
 #include "support/process.hpp"
 
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 
 #include <memory>
 #include <string>
@@ -12,9 +12,11 @@
 
 namespace cocp::test {
 
-/// Runs a server's program, and waits until it accepts connections at `at`. What it prints goes to the file `log`.
-/// \throws std::exception when there is no such program in PATH, or it does not come up; with what it has printed
-std::unique_ptr<process> start_server(std::vector<std::string> argv, const boost::asio::ip::tcp::endpoint& at,
+/// Runs a server's program, and waits until it accepts connections at each of `at`. What it prints goes to the file
+/// `log`. \throws std::exception when there is no such program in PATH, or it does not come up; with what it has
+/// printed
+std::unique_ptr<process> start_server(std::vector<std::string> argv,
+                                      const std::vector<boost::asio::generic::stream_protocol::endpoint>& at,
                                       const std::string& log);
 
 }  // namespace cocp::test
