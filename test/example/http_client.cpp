@@ -1,0 +1,87 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// HTTP/1.1 with Boost.Beast over leased connections, which are kept alive from one request to the next.
+//
+//   http_client ADDRESS CONNECTIONS TARGET...
+//
+// asks for all targets at once, as in `http_client localhost:80 4 / /index.html`. A lease's connection is a stream as
+// Beast wants it, so `http::async_write` and `http::async_read` take it as it is; `request` below is all that it takes.
+
+#include <cocp.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+
+#include <chrono>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <utility>
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using namespace std::chrono_literals;
+
+// Throws what `cocp::pool::get` and Beast throw; the connection is then replaced, since nobody knows what is still to
+// come on it. One that fails because the server closed an idle connection at that very moment may be tried again if it
+// is idempotent (RFC 9110, 9.2.2).
+asio::awaitable<http::response<http::string_body>> request(cocp::pool& pool, http::request<http::string_body> asked) {
+  cocp::lease connection = co_await pool.get();
+  connection->expires_after(30s);  // for the whole exchange, and for this lease only
+  co_await http::async_write(*connection, asked, asio::use_awaitable);
+
+  http::response_parser<http::string_body> answer;
+  answer.skip(asked.method() == http::verb::head);  // its answer tells the length of a body that does not come
+  beast::flat_buffer buffer;
+  co_await http::async_read(*connection, buffer, answer, asio::use_awaitable);
+
+  // The server will close the connection, or has sent more than it was asked for, which is nobody's answer. cocp looks
+  // for bytes that nobody has read, but cannot see those that have gone into our buffer.
+  if (!answer.keep_alive() || buffer.size() != 0) connection.discard();
+  co_return answer.release();
+}
+
+asio::awaitable<void> fetch(cocp::pool& pool, std::string host, std::string target) {
+  http::request<http::string_body> asked{http::verb::get, target, 11};
+  asked.set(http::field::host, host);
+  const http::response<http::string_body> answer = co_await request(pool, std::move(asked));
+  std::cout << answer.result_int() << ' ' << target << ' ' << answer.body() << std::endl;
+}
+
+int main(int argc, char** argv) try {
+  if (argc < 4) {
+    std::cerr << "usage: http_client ADDRESS CONNECTIONS TARGET...\n";
+    return 2;
+  }
+  const std::string address = argv[1];
+  asio::io_context io;
+  // A person waits for the answers: `fail_fast` tells them at once that the server is down.
+  cocp::pool pool{io, {.address = address}, {.size = std::stoul(argv[2]), .fail_fast = true}};
+  int left = argc - 3;
+  int failed = 0;
+  for (int n = 3; n < argc; ++n) {
+    asio::co_spawn(io, fetch(pool, address, argv[n]), [&, n](std::exception_ptr error) {
+      try {
+        if (error) std::rethrow_exception(error);
+      } catch (const std::exception& e) {
+        std::cerr << argv[n] << ": " << e.what() << std::endl;
+        ++failed;
+      }
+      if (--left == 0) pool.close();  // the open pool is all that keeps io.run()
+    });
+  }
+  io.run();
+  return failed == 0 ? 0 : 1;
+} catch (const std::exception& e) {
+  std::cerr << e.what() << '\n';
+  return 2;
+}
