@@ -4,6 +4,7 @@
 
 #include <cocp/endpoint.hpp>
 #include <cocp/error.hpp>
+#include <cocp/export.hpp>
 #include <cocp/impl/channel.hpp>
 #include <cocp/options.hpp>
 
@@ -52,7 +53,7 @@ class supervisor;
 /// \par Lifetime
 /// The destructor closes. It blocks on nothing. Buffers must stay valid until the handler of the operation was called,
 /// as for a socket.
-class connection {
+class COCP_API connection {
  public:
   using executor_type = boost::asio::any_io_executor;
 

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cocp/export.hpp>
+
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -11,7 +13,7 @@
 namespace cocp {
 
 /// The address of a stream's end, of any family that cocp connects to.
-class endpoint : public boost::asio::generic::stream_protocol::endpoint {
+class COCP_API endpoint : public boost::asio::generic::stream_protocol::endpoint {
  public:
   using base = boost::asio::generic::stream_protocol::endpoint;
 
@@ -33,6 +35,6 @@ class endpoint : public boost::asio::generic::stream_protocol::endpoint {
 };
 
 /// Prints `127.0.0.1:80`, `[::1]:80`, or the family's number.
-std::ostream& operator<<(std::ostream& out, const endpoint& e);
+COCP_API std::ostream& operator<<(std::ostream& out, const endpoint& e);
 
 }  // namespace cocp

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cocp/export.hpp>
+
 #include <boost/system/error_category.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/error_condition.hpp>
@@ -31,7 +33,7 @@ enum class errc {
 };
 
 /// The category of `errc`; its name is "cocp".
-const boost::system::error_category& error_category() noexcept;
+COCP_API const boost::system::error_category& error_category() noexcept;
 
 /// For argument-dependent look-up by `boost::system::error_code`.
 inline error_code make_error_code(errc e) noexcept { return {static_cast<int>(e), error_category()}; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cocp/error.hpp>
+#include <cocp/export.hpp>
 
 #include <chrono>
 #include <functional>
@@ -55,13 +56,13 @@ struct event {
 };
 
 /// The word for an `event_kind`, as in "connect_failed".
-std::string_view to_string(event_kind kind) noexcept;
+COCP_API std::string_view to_string(event_kind kind) noexcept;
 /// The word for a `severity`, as in "warning".
-std::string_view to_string(severity level) noexcept;
+COCP_API std::string_view to_string(severity level) noexcept;
 
 /// Prints one line without a line feed, as in
 /// `warning connect_failed localhost:7: Connection refused (attempt 3, retry in 312 ms)`.
-std::ostream& operator<<(std::ostream& out, const event& e);
+COCP_API std::ostream& operator<<(std::ostream& out, const event& e);
 
 /// Receives events. Called on the executor of the pool or connection, from several threads at once if that executor
 /// has several, and never under a lock. An exception that leaves it is dropped.
@@ -70,6 +71,6 @@ using logger = std::function<void(const event&)>;
 /// A logger that prints each event as one line to `out`. Its calls do not overlap.
 /// \par Lifetime
 /// `out` must outlive every pool and connection that has the logger.
-logger log_to(std::ostream& out);
+COCP_API logger log_to(std::ostream& out);
 
 }  // namespace cocp

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cocp/event.hpp>
+#include <cocp/export.hpp>
 
 #include <array>
 #include <cstddef>
@@ -15,7 +16,7 @@ namespace cocp {
 ///
 /// \par Thread safety
 /// None: a value type.
-class histogram {
+class COCP_API histogram {
  public:
   /// Negative durations count as zero.
   void record(duration d, std::uint64_t times = 1) noexcept;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cocp/connection.hpp>
+#include <cocp/export.hpp>
 
 #include <chrono>
 #include <source_location>
@@ -36,7 +37,7 @@ struct lease_info {
 /// \par Lifetime
 /// A lease may outlive its pool: the connection stays usable, and closes when it is put back. What is outstanding on
 /// the connection when it is put back ends with `operation_aborted`, and the connection is replaced.
-class [[nodiscard]] lease {
+class [[nodiscard]] COCP_API lease {
  public:
   /// Empty.
   lease() noexcept = default;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cocp/export.hpp>
 #include <cocp/impl/lease_waiter.hpp>
 #include <cocp/lease.hpp>
 #include <cocp/options.hpp>
@@ -35,7 +36,7 @@ namespace cocp {
 /// coroutine frames with it. An open pool is outstanding work.
 /// \par Cancellation
 /// What waits honours `terminal`, `partial` and `total` cancellation. It never cancels an attempt to connect.
-class pool {
+class COCP_API pool {
  public:
   using executor_type = boost::asio::any_io_executor;
 

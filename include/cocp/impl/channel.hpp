@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cocp/event.hpp>
+#include <cocp/export.hpp>
 #include <cocp/impl/stream.hpp>
 #include <cocp/impl/waiter.hpp>
 
@@ -31,7 +32,7 @@ class channel;
 ///
 /// It is released with the operation begun on its behalf: from then on the operation is outstanding, and no lease or
 /// supervisor can have the stream before it has ended.
-class channel_waiter : public waiter {
+class COCP_API channel_waiter : public waiter {
  public:
   channel_waiter(channel& c, unsigned operation) noexcept : channel_(c), operation_(operation) {}
 
@@ -100,7 +101,7 @@ struct loss {
 /// \par Lifetime
 /// Owned by `shared_ptr` (see `make`). When the last owner goes while operations are outstanding, the last of those
 /// deletes it.
-class channel final : public wait_owner, public std::enable_shared_from_this<channel> {
+class COCP_API channel final : public wait_owner, public std::enable_shared_from_this<channel> {
  public:
   enum : unsigned {
     up = 1,           ///< The stream may be used.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cocp/export.hpp>
 #include <cocp/impl/waiter.hpp>
 #include <cocp/lease.hpp>
 #include <cocp/options.hpp>
@@ -27,7 +28,7 @@ using deadline_set_hook =
 
 /// Somebody who waits for something of a pool. It is in one of the pool's queues, and among its deadlines if its wait
 /// is bounded.
-class pool_waiter : public waiter, public deadline_list_hook, public deadline_set_hook {
+class COCP_API pool_waiter : public waiter, public deadline_list_hook, public deadline_set_hook {
  public:
   /// When the wait ends without a result; `max` for never.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
@@ -65,10 +66,11 @@ class event_waiter : public pool_waiter {
 };
 
 /// The pool's queue of cancellable waits.
-std::shared_ptr<wait_owner> queue_of(const std::shared_ptr<pool_core>& core) noexcept;
+COCP_API std::shared_ptr<wait_owner> queue_of(const std::shared_ptr<pool_core>& core) noexcept;
 /// Completes `w` with a lease or an error, now or later, always through its executor. No `timeout`: the pool's own.
 /// Throws if that executor refuses what is due at once: then nothing was started.
-void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout, std::source_location where);
+COCP_API void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout,
+                             std::source_location where);
 
 /// Starts `pool::async_get`.
 struct initiate_get {

@@ -4,6 +4,7 @@
 
 #include <cocp/endpoint.hpp>
 #include <cocp/error.hpp>
+#include <cocp/export.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/buffer.hpp>
@@ -29,7 +30,7 @@ enum class peek_result { quiet, unread, dead };
 /// serve every other kind.
 ///
 /// It has one owner at a time (supervisor, idle set or lease). Only `shutdown` may be called by others.
-class stream {
+class COCP_API stream {
  public:
   stream() = default;
   stream(const stream&) = delete;

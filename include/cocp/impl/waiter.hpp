@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cocp/error.hpp>
+#include <cocp/export.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_allocator.hpp>
@@ -28,7 +29,7 @@ namespace asio = boost::asio;
 
 /// Somebody who waits: for a lease, for a stream, for the end. It is in the queue of one `wait_owner`; whoever takes it
 /// out, under the owner's mutex, ends its wait, and nobody else can: so a wait ends exactly once.
-class waiter : public boost::intrusive::list_base_hook<> {
+class COCP_API waiter : public boost::intrusive::list_base_hook<> {
  public:
   waiter() = default;
   waiter(const waiter&) = delete;
@@ -65,7 +66,7 @@ inline void complete_now(waiter& w) {
 }
 
 /// Has a queue of waiters.
-class wait_owner {
+class COCP_API wait_owner {
  public:
   /// Ends the wait with `operation_aborted`, unless it has ended. Called on the handler's executor, before the handler.
   virtual void cancel(waiter& w) noexcept = 0;
