@@ -1,0 +1,266 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Installs the library as it was built, moves it elsewhere, and builds and runs the README's first program with it in
+// the ways that the README names.
+
+#include "support/process.hpp"
+#include "support/scripted_server.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <ostream>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace cocp::test;
+using namespace std::chrono_literals;
+namespace data = boost::unit_test::data;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Of the words in the environment's COCP_COMPILERS, or else of g++ and clang++-19, those that there are.
+std::vector<std::string> compilers() {
+  const char* const wanted = std::getenv("COCP_COMPILERS");
+  std::istringstream words(wanted ? wanted : "g++ clang++-19");
+  std::vector<std::string> found;
+  for (std::string word; words >> word;) {
+    if (process({"sh", "-c", "command -v " + word}, "/dev/null").wait(-1ms) == 0) found.push_back(word);
+  }
+  return found;
+}
+
+struct outcome {
+  int status;
+  std::string output;
+};
+
+std::ostream& operator<<(std::ostream& out, const outcome& o) {
+  return out << "exit status " << o.status << "\n" << o.output;
+}
+
+/// Where all is built, and the server that the programs talk to.
+class workshop {
+ public:
+  workshop() {
+    const auto& suite = boost::unit_test::framework::master_test_suite();
+    BOOST_TEST_REQUIRE(suite.argc == 5, "build directory, sources, prefix and library directory are wanted after `--`");
+    sources_ = suite.argv[2];
+    library_directory_ = suite.argv[4];
+    const std::string stage = path("stage");
+    run("meson install -C " + std::string(suite.argv[1]) + " --no-rebuild --tags runtime,devel --destdir " + stage);
+    // Moved, so that whatever still looks at the place for which it was configured fails.
+    fs::rename(stage + suite.argv[3], path("both"));
+    run("cp -a " + path("both") + " " + path("static") + "; rm " + libraries("static") + "/libcocp.so*");
+  }
+
+  /// Runs a shell script, which stops at the first failure, until it ends; meanwhile the server answers.
+  outcome attempt(const std::string& script) {
+    const std::string output = path("output" + std::to_string(++runs_));
+    process shell({"sh", "-euc", script}, output);
+    std::optional<int> status;
+    while (!(status = shell.wait(0ms))) io_.run_for(20ms);
+    std::ifstream file(output);
+    return {*status, script + "\n" + std::string{std::istreambuf_iterator<char>(file), {}}};
+  }
+
+  std::string run(const std::string& script) {
+    const outcome result = attempt(script);
+    BOOST_TEST_REQUIRE((result.status == 0), result);
+    return result.output;
+  }
+
+  /// Has the program, run in an `environment`, exchange something with the server; it must be linked to the shared
+  /// library, or must not.
+  void check(const std::string& program, bool shared, const std::string& environment = {}) {
+    const std::string needed = run("readelf -d " + program);
+    BOOST_TEST((needed.find("[libcocp.so.0.1]") != std::string::npos) == shared, needed);
+    const std::string said = run(environment + " timeout 20 " + program + " " + server_.address());
+    BOOST_TEST(said.find("\nhello, world\n") != std::string::npos, said);
+  }
+
+  /// A name in the directory to work in.
+  std::string path(const std::string& name) const { return directory_.path() / name; }
+  /// A name that is new.
+  std::string new_path() { return path("work" + std::to_string(++runs_)); }
+  std::string libraries(const std::string& prefix) const { return path(prefix) + "/" + library_directory_; }
+  /// Shell words with the flags for a compiler.
+  std::string flags(const std::string& prefix) const {
+    return "$(PKG_CONFIG_PATH=" + libraries(prefix) +
+           "/pkgconfig pkg-config --cflags --libs --define-variable=prefix=" + path(prefix) +
+           (prefix == "both" ? "" : " --static") + " cocp)";
+  }
+  std::string first_program() const { return sources_ + "/test/example/readme_first.cpp"; }
+  const std::string& sources() const { return sources_; }
+
+ private:
+  temporary_directory directory_;
+  boost::asio::io_context io_;
+  scripted_server server_{io_.get_executor()};
+  std::string sources_;
+  std::string library_directory_;
+  int runs_ = 0;
+};
+
+workshop& shop() {
+  static workshop only;
+  return only;
+}
+
+void write(const std::string& name, std::string_view text) { std::ofstream(name) << text; }
+
+// What is installed in which prefix of the workshop.
+const std::vector<std::string> kinds{"both", "static"};
+
+BOOST_AUTO_TEST_SUITE(packaging)
+
+BOOST_DATA_TEST_CASE(a_program_is_built_with_the_flags_of_pkg_config, data::make(compilers()) * data::make(kinds),
+                     compiler, installed) {
+  const std::string program = shop().new_path();
+  shop().run(compiler + " -std=c++20 " + shop().first_program() + " " + shop().flags(installed) + " -o " + program);
+  shop().check(program, installed == "both", "LD_LIBRARY_PATH=" + shop().libraries("both"));
+}
+
+// Such a program has type information of its own, and its sanitizer compares that with the library's.
+BOOST_DATA_TEST_CASE(a_program_with_hidden_symbols_and_under_a_sanitizer_is_built_without_a_warning,
+                     data::make(compilers()), compiler) {
+  const std::string program = shop().new_path();
+  shop().run(compiler + " -std=c++20 -fvisibility=hidden -fvisibility-inlines-hidden -Wall -Wextra -Werror " +
+             "-fsanitize=undefined -fno-sanitize-recover=all " + shop().first_program() + " " + shop().flags("both") +
+             " -o " + program);
+  shop().check(program, true, "LD_LIBRARY_PATH=" + shop().libraries("both"));
+}
+
+BOOST_DATA_TEST_CASE(a_program_is_built_with_cmake, data::make(compilers()) * data::make(kinds), compiler, installed) {
+  const std::string directory = shop().new_path();
+  fs::create_directory(directory);
+  write(directory + "/CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.16)\n"
+        "project(first CXX)\n"
+        "find_package(cocp 0.1 REQUIRED)\n"
+        "add_executable(first " +
+            shop().first_program() +
+            ")\n"
+            "target_link_libraries(first cocp::cocp)\n");
+  shop().run("cd " + directory + "; cmake -B . -DCMAKE_CXX_COMPILER=" + compiler +
+             " -DCMAKE_PREFIX_PATH=" + shop().path(installed) + "; cmake --build .");
+  shop().check(directory + "/first", installed == "both");
+}
+
+BOOST_AUTO_TEST_CASE(cmake_accepts_the_versions_of_the_same_series_and_links_the_static_library_when_asked) {
+  const std::string directory = shop().new_path();
+  fs::create_directory(directory);
+  write(directory + "/CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.16)\n"
+        "project(versions CXX)\n"
+        "set(cocp_USE_STATIC_LIBS ON)\n"
+        "set(accepted)\n"
+        "foreach(version 0.0 0.1 0.1.0 0.1.99 0.2 1.0 1.1)\n"
+        "  find_package(cocp ${version} QUIET)\n"
+        "  if(cocp_FOUND)\n"
+        "    list(APPEND accepted ${version})\n"
+        "  endif()\n"
+        "endforeach()\n"
+        "message(STATUS \"accepted: ${accepted}\")\n"
+        "get_target_property(location cocp::cocp IMPORTED_LOCATION)\n"
+        "message(STATUS \"location: ${location}\")\n");
+  const std::string said = shop().run("cd " + directory + "; cmake -B . -DCMAKE_PREFIX_PATH=" + shop().path("both"));
+  BOOST_TEST(said.find("accepted: 0.1;0.1.0\n") != std::string::npos, said);
+  BOOST_TEST(said.find("location: " + shop().libraries("both") + "/libcocp.a\n") != std::string::npos, said);
+}
+
+BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subproject, data::make(compilers()), compiler) {
+  const std::string directory = shop().new_path();
+  fs::create_directories(directory + "/subprojects");
+  fs::create_directory_symlink(shop().sources(), directory + "/subprojects/cocp");
+  fs::copy_file(shop().first_program(), directory + "/first.cpp");
+  write(directory + "/meson.build",
+        "project('first', 'cpp', default_options: ['cpp_std=c++20', 'optimization=0', 'debug=false'])\n"
+        "executable('first', 'first.cpp', dependencies: dependency('cocp', fallback: 'cocp'))\n");
+  // With one compiler the library that has no run-time type information, with the other the one that has.
+  const bool bare = compiler == "g++";
+  const std::string configure =
+      std::string("meson setup build --wrap-mode=forcefallback --prefix=/ --libdir=lib ") +
+      (bare ? "-Dcocp:default_library=static -Dcpp_rtti=false" : "-Dcocp:default_library=shared");
+  shop().run("cd " + directory + "; CXX=" + compiler + " " + configure + "; ninja -C build -j2");
+  shop().check(directory + "/build/first", !bare);
+  if (!bare) return;
+
+  // A program may then have it or not.
+  shop().run("meson install -C " + directory + "/build --destdir " + directory + "/installed");
+  for (const std::string option : {"-frtti", "-fno-rtti"}) {
+    BOOST_TEST_CONTEXT(option) {
+      const std::string program = directory + "/program" + option;
+      shop().run(compiler + " -std=c++20 " + option + " " + shop().first_program() + " $(PKG_CONFIG_PATH=" + directory +
+                 "/installed/lib/pkgconfig pkg-config --cflags --libs --static --define-variable=prefix=" + directory +
+                 "/installed cocp) -o " + program);
+      shop().check(program, false);
+    }
+  }
+}
+
+// Asio's own parts have another form then, and the program would crash.
+BOOST_AUTO_TEST_CASE(a_program_without_run_time_type_information_does_not_link_to_a_library_that_has_it) {
+  const outcome linked = shop().attempt("g++ -std=c++20 -fno-rtti " + shop().first_program() + " " +
+                                        shop().flags("both") + " -o " + shop().new_path());
+  BOOST_TEST((linked.status != 0));
+  BOOST_TEST(linked.output.find("library_without_rtti") != std::string::npos, linked);
+}
+
+/// The classes and functions, less their namespace, that may be seen from outside.
+const std::regex shown(R"((connection|endpoint|histogram|lease|pool)::.*)"
+                       R"(|(error_category|log_to|operator<<|to_string)\(.*)"
+                       // What the templates call.
+                       R"(|detail::(channel|channel_waiter|pool_waiter|waiter|wait_owner|stream)::.*)"
+                       R"(|detail::(queue_of|wait_for_lease)\(.*)"
+                       R"(|detail::library_(with|on)_\w+)");
+/// Type information of what both sides know.
+const std::regex shown_type(R"((vtable|typeinfo|typeinfo name) for (std::enable_shared_from_this<)?cocp::)"
+                            R"((connection|detail::(channel|channel_waiter|pool_waiter|waiter|wait_owner|stream))>?)");
+
+BOOST_AUTO_TEST_CASE(the_shared_library_shows_only_what_programs_need) {
+  std::istringstream symbols(shop().run("nm -DC --defined-only " + shop().libraries("both") + "/libcocp.so"));
+  std::string line;
+  std::getline(symbols, line);  // the command
+  unsigned own = 0;
+  unsigned functions_of_others = 0;
+  const std::regex form("[0-9a-f]+ (.) (.*)");
+  while (std::getline(symbols, line)) {
+    std::smatch part;
+    BOOST_TEST_REQUIRE(std::regex_match(line, part, form), line);
+    const std::string kind = part[1];
+    const std::string name = part[2];
+    if (name.starts_with("cocp::")) {
+      ++own;
+      BOOST_TEST(std::regex_match(name.substr(6), shown), line);
+    } else if (kind == "W") {
+      ++functions_of_others;
+    } else {
+      // Others' objects of which a process must have one: they mark them themselves. Never the only definition.
+      BOOST_TEST((kind == "V" || kind == "u"), line);
+      BOOST_TEST((name.find("cocp::") == std::string::npos || std::regex_match(name, shown_type)), line);
+    }
+  }
+  BOOST_TEST(own > 50U);
+  // Templates that are not inline, and functions of classes that Boost marks. It would be more than 400 if the inline
+  // functions of headers were seen.
+  BOOST_TEST(functions_of_others < 100U);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
