@@ -38,7 +38,7 @@ class lone_connection final : public supervisor::client {
   }
   unsigned failures() noexcept override { return gate_.failures(); }
   std::shared_ptr<const destination> target() noexcept override { return to_; }
-  void on_connected(bool) noexcept override { ticket_ = gate_.succeeded(ticket_, env_->now()); }
+  void on_connected(duration, bool) noexcept override { ticket_ = gate_.succeeded(ticket_, env_->now()); }
   supervisor::hook next_hook() noexcept override { return {}; }
   void on_hook_done() noexcept override {}
   duration on_down(const loss&, bool early) noexcept override {

@@ -157,7 +157,7 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
   std::unique_lock lock(self.mutex_);
   --self.leased_;
   s.fresh = true;
-  if (s.overdue) [[unlikely]]
+  if (self.options_.report_leases) [[unlikely]]
     self.note_return(s);
   if (left == leftover::dirty || left == leftover::down) [[unlikely]] {
     // Its supervisor may have brought it back by now, and then it has left it to the lease.
@@ -400,8 +400,10 @@ void pool_core::cancel(waiter& target) noexcept {
 void pool_core::withdraw(pool_waiter& w) noexcept {
   const lease taken = std::move(w.result);
   w.error = asio::error::operation_aborted;
-  pool_core& self = *static_cast<slot&>(*taken).core;
+  slot& s = static_cast<slot&>(*taken);
+  pool_core& self = *s.core;
   const std::lock_guard lock(self.mutex_);
+  s.withdrawn = true;
   --self.counters_.gets;
   if (w.queue) --self.counters_.waits;
   ++self.counters_.cancelled;
@@ -489,6 +491,7 @@ cocp::stats pool_core::stats() const {
   const std::lock_guard lock(mutex_);
   cocp::stats s = counters_;
   s.size = size_;
+  s.min_size = std::min(options_.min_size.value_or(size_), size_);
   s.connected = count_up();
   s.idle = idle_.size();
   s.leased = leased_;
@@ -522,7 +525,7 @@ std::string pool_core::explain(const char* what, error_code ec, std::optional<du
   return out.str();
 }
 
-void pool_core::slot_connected(slot& s, bool resumed) noexcept {
+void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   wait_list reached;
   {
     const std::lock_guard lock(mutex_);
@@ -537,6 +540,7 @@ void pool_core::slot_connected(slot& s, bool resumed) noexcept {
     ++up_;
     ++counters_.connects;
     if (resumed) ++counters_.tls_resumed;
+    counters_.create_time.record(took);
     s.watched = false;
     s.verify = true;
     s.rested = false;

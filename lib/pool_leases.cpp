@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdio>
 #include <optional>
+#include <utility>
 
 namespace cocp::detail {
 namespace {
@@ -31,16 +32,19 @@ void tell_lease(const connection_options& options, const address& to, event_kind
 void pool_core::note_lease(slot& s, std::source_location where) noexcept {
   s.taken_where = where;
   s.taken_at = env_->now();
+  s.withdrawn = false;
   next_report_ = std::min(next_report_, later(s.taken_at, options_.report_leases->held_longer_than));
   wake_by(next_report_);
 }
 
 void pool_core::note_return(slot& s) noexcept {
-  s.overdue = false;
+  const duration held = env_->now() - s.taken_at;
+  if (!s.withdrawn) counters_.use_time.record(held);
+  if (!std::exchange(s.overdue, false)) return;
   if (!s.returned) ++returned_;
   s.returned = true;
   s.returned_where = s.taken_where;
-  s.returned_after = env_->now() - s.taken_at;
+  s.returned_after = held;
   alarm_.ring();
 }
 

@@ -45,7 +45,7 @@ class slot final : public connection, public supervisor::client, public boost::i
   duration on_attempt_failed(error_code ec) noexcept override;
   unsigned failures() noexcept override;
   std::shared_ptr<const destination> target() noexcept override;
-  void on_connected(bool resumed) noexcept override;
+  void on_connected(duration took, bool resumed) noexcept override;
   supervisor::hook next_hook() noexcept override;
   void on_hook_done() noexcept override;
   duration on_down(const loss& why, bool early) noexcept override;
@@ -95,6 +95,8 @@ class slot final : public connection, public supervisor::client, public boost::i
   std::source_location taken_where;
   time_point taken_at;
   bool overdue = false;
+  /// The lease was taken back before anybody had it.
+  bool withdrawn = false;
   /// Of an overdue lease that came back and was not told of yet.
   bool returned = false;
   std::source_location returned_where;

@@ -85,6 +85,7 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
       continue;
     }
     to_ = client_.target();
+    const time_point begun = env_->now();
     attempt a = co_await try_once();
     if (stopping()) break;
     if (a.error) {
@@ -100,7 +101,7 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     tell(options_.logger, {event_kind::connected, severity::info, to_->text, {}, attempts, {}, {}});
     const bool resumed = a.connected->resumed();
     if (!channel_->open(a.connected)) break;
-    client_.on_connected(resumed);
+    client_.on_connected(since - begun, resumed);
     co_await until_drained();
     if (stopping()) break;
     const loss why = channel_->last_loss();

@@ -50,8 +50,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     virtual duration on_attempt_failed(error_code ec) noexcept = 0;
     /// Attempts that failed since the endpoint was last up.
     virtual unsigned failures() noexcept = 0;
-    /// The stream is up, and the client's. `resumed`: see `stream::resumed`.
-    virtual void on_connected(bool resumed) noexcept = 0;
+    /// The stream is up, and the client's; the attempt took that long. `resumed`: see `stream::resumed`.
+    virtual void on_connected(duration took, bool resumed) noexcept = 0;
     /// What is to be run on the stream now, if anything: the client leaves the stream to it until `on_hook_done`.
     virtual hook next_hook() noexcept = 0;
     /// The stream is down if it failed.

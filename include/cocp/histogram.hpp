@@ -32,7 +32,8 @@ class COCP_API histogram {
   /// `std::invalid_argument` unless `q` is 0 to 1.
   duration quantile(double q) const;
 
-  /// How many durations were not longer than `bound`, rounded up to the end of its bucket.
+  /// How many durations were not longer than `bound`, rounded up to the end of its bucket. Exact for bounds that are
+  /// the end of one, as zero and 2^n - 1 ns are, n being 10 to 43.
   std::uint64_t count_up_to(duration bound) const noexcept;
 
  private:

@@ -14,6 +14,7 @@ struct stats {
   /// \name Gauges
   /// @{
   std::size_t size = 0;        ///< The most connections (`pool_options::size`, `pool::resize`).
+  std::size_t min_size = 0;    ///< Connections kept open when nobody asks (`pool_options::min_size`).
   std::size_t connected = 0;   ///< Connections that are up, leased ones included.
   std::size_t idle = 0;        ///< Connections that are up and wait to be leased.
   std::size_t leased = 0;      ///< Leases that are out.
@@ -37,6 +38,10 @@ struct stats {
   /// @}
   /// How long calls of `get` waited; also those that did not have to, and those that failed.
   histogram wait_time;
+  /// How long attempts to connect took that succeeded: name lookup, connect and `on_connect`; as many as `connects`.
+  histogram create_time;
+  /// How long leases were held that have come back; nothing unless `pool_options::report_leases` is set.
+  histogram use_time;
 };
 
 }  // namespace cocp

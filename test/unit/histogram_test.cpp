@@ -55,6 +55,16 @@ BOOST_AUTO_TEST_CASE(what_did_not_wait_has_a_bucket_of_its_own) {
   BOOST_TEST(h.count_up_to(0ns) == 99u);
 }
 
+BOOST_AUTO_TEST_CASE(a_count_up_to_a_nanosecond_less_than_a_power_of_two_is_exact) {
+  for (unsigned n = 10; n <= 43; ++n) {
+    const duration bound((1LL << n) - 1);
+    histogram h;
+    h.record(bound);
+    h.record(bound + 1ns);
+    BOOST_TEST(h.count_up_to(bound) == 1u, "2^" << n << " - 1 ns");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(takes_any_duration) {
   histogram h;
   for (const duration d :

@@ -159,6 +159,54 @@ BOOST_AUTO_TEST_CASE(each_lease_has_a_time_of_its_own) {
   BOOST_TEST(w.log.count(event_kind::lease_overdue) == 3u);
 }
 
+BOOST_AUTO_TEST_CASE(use_time_is_how_long_leases_were_held_that_came_back) {
+  pool_world w(reporting(3));
+  auto put = w.take();
+  w.advance(10s);
+  auto discarded = w.take();
+  auto overdue = w.take();
+  put.put();
+  w.advance(5s);
+  discarded.discard();
+  w.advance(1h);
+  auto used = w.pool->stats().use_time;
+  BOOST_TEST(used.count() == 2u);
+  BOOST_TEST((used.sum() == 15s));
+  overdue.put();
+  w.advance(1h);
+  used = w.pool->stats().use_time;
+  BOOST_TEST(used.count() == 3u);
+  BOOST_TEST((used.sum() == 1h + 20s));
+}
+
+BOOST_AUTO_TEST_CASE(use_time_knows_nothing_of_leases_that_nobody_got) {
+  pool_world w(reporting(1));
+  auto lease = w.take();
+  auto gone = w.get();
+  w.advance(1s);
+  lease.put();
+  gone->cancel.emit(asio::cancellation_type::terminal);
+  w.advance(1s);
+  BOOST_TEST(gone->error == asio::error::operation_aborted);
+  auto used = w.pool->stats().use_time;
+  BOOST_TEST(used.count() == 1u);
+  BOOST_TEST((used.sum() == 1s));
+  // The next lease of the same connection counts again.
+  lease = w.take();
+  lease.put();
+  BOOST_TEST(w.pool->stats().use_time.count() == 2u);
+  BOOST_TEST(w.pool->stats().gets == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(use_time_is_not_counted_if_leases_are_not_reported) {
+  pool_world w;
+  auto lease = w.take();
+  w.advance(1s);
+  lease.put();
+  BOOST_TEST(w.pool->stats().gets == 1u);
+  BOOST_TEST(w.pool->stats().use_time.count() == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(a_logger_may_use_the_pool) {
   cocp::pool* used = nullptr;
   std::size_t seen = 0;

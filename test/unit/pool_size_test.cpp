@@ -354,11 +354,14 @@ BOOST_AUTO_TEST_CASE(min_size_follows_unless_it_was_given) {
     w->pool->resize(1);
     w->settle();
     BOOST_TEST(w->pool->stats().connected == 1u);
+    BOOST_TEST(w->pool->stats().min_size == 1u);
     w->pool->resize(4);
     w->settle();
   }
   BOOST_TEST(all.pool->stats().connected == 4u);
+  BOOST_TEST(all.pool->stats().min_size == 4u);
   BOOST_TEST(some.pool->stats().connected == 2u);
+  BOOST_TEST(some.pool->stats().min_size == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(ready_knows_the_new_size) {

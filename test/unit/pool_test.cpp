@@ -424,6 +424,34 @@ BOOST_AUTO_TEST_CASE(gauges_and_counters_agree_at_each_step) {
   BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 0 waiting");
 }
 
+BOOST_AUTO_TEST_CASE(create_time_is_how_long_attempts_took_that_succeeded) {
+  const auto greeting = [](cocp::connection& c) -> asio::awaitable<void> {
+    char b = 0;
+    const auto buffer = asio::buffer(&b, 1);
+    co_await c.read(buffer);
+  };
+  pool_world w({.size = 1}, {.connect_timeout = 5s, .retry_min = 1s, .retry_max = 1s, .on_connect = greeting});
+  // The first attempt fails, late.
+  w.advance(5s);
+  BOOST_TEST(w.pool->stats().connect_failures == 1u);
+  BOOST_TEST(w.pool->stats().create_time.count() == 0u);
+  while (w.net().peers.size() < 2) w.step();
+  w.advance(300ms);
+  w.peer().send("!");
+  w.settle();
+  BOOST_TEST(w.pool->stats().create_time.count() == 1u);
+  BOOST_TEST((w.pool->stats().create_time.sum() == 300ms));
+  // One that is lost at once has been up too.
+  w.peer().fin();
+  w.advance(1s);
+  w.advance(200ms);
+  BOOST_REQUIRE(w.net().peers.size() == 3u);
+  w.peer().send("!");
+  w.settle();
+  BOOST_TEST(w.pool->stats().connects == 2u);
+  BOOST_TEST(w.pool->stats().create_time.count() == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_lease_that_was_handed_to_a_waiter_that_is_gone_does_not_count) {
   pool_world w;
   auto lease = w.take();
