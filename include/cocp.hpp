@@ -6,6 +6,7 @@
 #include <cocp/error.hpp>
 #include <cocp/event.hpp>
 #include <cocp/lease.hpp>
+#include <cocp/openmetrics.hpp>
 #include <cocp/options.hpp>
 #include <cocp/pool.hpp>
 #include <cocp/stats.hpp>

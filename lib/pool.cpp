@@ -118,4 +118,6 @@ asio::awaitable<void> pool::drain() {
 
 stats pool::stats() const { return core_->stats(); }
 
+const detail::pool_core& detail::core_of(const pool& p) noexcept { return *p.core_; }
+
 }  // namespace cocp

@@ -503,6 +503,11 @@ cocp::stats pool_core::stats() const {
   return s;
 }
 
+std::shared_ptr<const address> pool_core::current_address() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return to_;
+}
+
 std::string pool_core::explain(const char* what, error_code ec, std::optional<duration> waited) const {
   const cocp::stats s = stats();
   error_code last;

@@ -26,6 +26,13 @@
 
 namespace cocp {
 
+class pool;
+
+namespace detail {
+/// For what prints a pool.
+const pool_core& core_of(const pool& p) noexcept;
+}  // namespace detail
+
 /// A pool of persistent connections to one endpoint, handed out to one user at a time.
 ///
 /// \par Thread safety
@@ -121,6 +128,8 @@ class COCP_API pool {
   cocp::stats stats() const;
 
  private:
+  friend const detail::pool_core& detail::core_of(const pool& p) noexcept;
+
   std::shared_ptr<detail::pool_core> core_;
 };
 
