@@ -38,6 +38,7 @@ class lone_connection final : public supervisor::client {
   }
   unsigned failures() noexcept override { return gate_.failures(); }
   std::shared_ptr<const destination> target() noexcept override { return to_; }
+  bool is_moot() noexcept override { return false; }
   void on_connected(duration, bool) noexcept override { ticket_ = gate_.succeeded(ticket_, env_->now()); }
   supervisor::hook next_hook() noexcept override { return {}; }
   void on_hook_done() noexcept override {}

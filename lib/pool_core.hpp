@@ -69,6 +69,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   duration slot_failed(slot& s, error_code ec) noexcept;
   unsigned failures() noexcept;
   std::shared_ptr<const destination> slot_target(slot& s) noexcept;
+  bool slot_is_moot(slot& s) noexcept;
   void slot_connected(slot& s, duration took, bool resumed) noexcept;
   supervisor::hook slot_hook(slot& s) noexcept;
   void slot_served(slot& s) noexcept;

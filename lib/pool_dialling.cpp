@@ -19,6 +19,8 @@ time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
   }
   if (!std::exchange(s.granted, false)) return time_point::max();
   s.connecting = true;
+  s.to = to_;
+  if (s.fate == slot_fate::moved) s.fate = slot_fate::stays;
   return now;
 }
 
@@ -99,8 +101,12 @@ unsigned pool_core::failures() noexcept {
 
 std::shared_ptr<const destination> pool_core::slot_target(slot& s) noexcept {
   const std::lock_guard lock(mutex_);
-  if (s.fate == slot_fate::moved) s.fate = slot_fate::stays;
-  return to_;
+  return s.to ? s.to : to_;
+}
+
+bool pool_core::slot_is_moot(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  return s.fate == slot_fate::moved;
 }
 
 void pool_core::retry_now() noexcept {
@@ -115,12 +121,18 @@ void pool_core::readdress(std::string text) {
   std::unique_lock lock(mutex_);
   if (closed_ || to->text == to_->text) return;
   to_ = std::move(to);
+  // Leave to dial the former endpoint is none to dial this one.
+  for (const auto& s : slots_) {
+    if (std::exchange(s->granted, false)) gate_.abandoned(s->ticket);
+  }
   gate_.reset();
   gate_changed(env_->now());
   slot_list idle;
   for (const auto& s : slots_) {
     if (s->fate == slot_fate::outlived) continue;
     s->fate = slot_fate::moved;
+    // It may hang for long, and another may not be dialled before it ends.
+    if (s->connecting) s->keeper->drop_attempt();
     if (s->owner != slot_owner::idle) continue;
     start_moving(*s);
     idle.push_back(*s);

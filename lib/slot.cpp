@@ -19,6 +19,7 @@ bool slot::is_wanted() noexcept { return pool_.slot_wanted(*this); }
 duration slot::on_attempt_failed(error_code ec) noexcept { return pool_.slot_failed(*this, ec); }
 unsigned slot::failures() noexcept { return pool_.failures(); }
 std::shared_ptr<const destination> slot::target() noexcept { return pool_.slot_target(*this); }
+bool slot::is_moot() noexcept { return pool_.slot_is_moot(*this); }
 void slot::on_connected(duration took, bool resumed) noexcept { pool_.slot_connected(*this, took, resumed); }
 supervisor::hook slot::next_hook() noexcept { return pool_.slot_hook(*this); }
 void slot::on_hook_done() noexcept { pool_.slot_served(*this); }

@@ -45,6 +45,7 @@ class slot final : public connection, public supervisor::client, public boost::i
   duration on_attempt_failed(error_code ec) noexcept override;
   unsigned failures() noexcept override;
   std::shared_ptr<const destination> target() noexcept override;
+  bool is_moot() noexcept override;
   void on_connected(duration took, bool resumed) noexcept override;
   supervisor::hook next_hook() noexcept override;
   void on_hook_done() noexcept override;
@@ -74,7 +75,10 @@ class slot final : public connection, public supervisor::client, public boost::i
   bool rested = false;
   /// A wait for the socket to become readable is pending; it stays pending while the slot is leased and given back.
   bool watched = false;
+  /// Its supervisor dials, or is about to, and no hook runs.
   bool connecting = false;
+  /// Where it dials, or dialled last; null before the first time.
+  std::shared_ptr<const address> to;
   /// What it is to the outage gate, and why it dials next. While it waits for leave to dial it is in the list of those
   /// that do; then it is `granted` until its supervisor begins.
   outage_gate::ticket ticket;

@@ -140,6 +140,8 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
 asio::awaitable<supervisor::attempt> supervisor::try_once() {
   attempt a;
   start_watchdog();
+  // It became so before there was a watch to end.
+  if (client_.is_moot()) drop_attempt();
   try {
     a.connected = co_await dial(*env_, ex_, options_, *to_);
     if (options_.on_connect) co_await shake_hands(a);
@@ -149,7 +151,10 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   } catch (const std::bad_alloc&) {
     a.error = make_error_code(boost::system::errc::not_enough_memory);
   }
-  if (error_code verdict = end_watchdog()) a.error = verdict;
+  if (error_code verdict = end_watchdog()) {
+    a.error = verdict;
+    if (verdict == asio::error::operation_aborted) a.reason = "there is another address now";
+  }
   if (a.error) a.connected.reset();
   // A cancelled coroutine would throw at the next co_await.
   co_await asio::this_coro::reset_cancellation_state();
@@ -238,7 +243,7 @@ void supervisor::start_watchdog() {
   const unsigned epoch = ++epoch_;
   if (!watchdog_) return;
   watchdog_->expires_at(options_.connect_timeout ? later(env_->now(), *options_.connect_timeout) : time_point::max());
-  auto strike = [self = shared_from_this(), epoch](error_code) { self->on_watchdog(epoch); };
+  auto strike = [self = shared_from_this(), epoch](error_code ec) { self->on_watchdog(epoch, ec); };
   watchdog_->async_wait(asio::bind_executor(strand_, std::move(strike)));
   // stop() came before there was a wait to end.
   if (stopping()) watchdog_->cancel();
@@ -251,12 +256,12 @@ error_code supervisor::end_watchdog() noexcept {
   return verdict_;
 }
 
-void supervisor::on_watchdog(unsigned epoch) {
+void supervisor::on_watchdog(unsigned epoch, error_code ec) {
   {
     const std::lock_guard lock(watchdog_mutex_);
     if (epoch != epoch_) return;
   }
-  verdict_ = stopping() ? errc::closed : errc::timed_out;
+  verdict_ = stopping() ? error_code(errc::closed) : ec ? ec : error_code(errc::timed_out);
   if (handshake_) handshake_->bring_down({verdict_, {}, late_ending_}, verdict_);
   cancel_attempt_.emit(asio::cancellation_type::terminal);
 }
@@ -272,6 +277,11 @@ void supervisor::retire() noexcept {
   stopping_.store(true, std::memory_order_release);
   channel_->retire();
   alarm_.ring();
+  const std::lock_guard lock(watchdog_mutex_);
+  if (watchdog_) watchdog_->cancel();
+}
+
+void supervisor::drop_attempt() noexcept {
   const std::lock_guard lock(watchdog_mutex_);
   if (watchdog_) watchdog_->cancel();
 }

@@ -46,6 +46,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     virtual bool is_wanted() noexcept = 0;
     /// Where to: asked at each attempt.
     virtual std::shared_ptr<const destination> target() noexcept = 0;
+    /// True if the target of the attempt under way is not the one any more.
+    virtual bool is_moot() noexcept = 0;
     /// The delay before the next attempt; `failures` is from then on one more.
     virtual duration on_attempt_failed(error_code ec) noexcept = 0;
     /// Attempts that failed since the endpoint was last up.
@@ -78,6 +80,9 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   void retire() noexcept;
   /// Has the loop look at its client again: the answer to `may_dial` or `next_hook` has changed. Any thread.
   void wake() noexcept { alarm_.ring(); }
+  /// Has the attempt under way fail now, because it is moot. Any thread, but only after `may_dial` has allowed it, and
+  /// before its end is told.
+  void drop_attempt() noexcept;
 
   const std::shared_ptr<channel>& users() const noexcept { return channel_; }
 
@@ -107,7 +112,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   void start_watchdog();
   /// Ends the watch; the verdict, if it has struck.
   error_code end_watchdog() noexcept;
-  void on_watchdog(unsigned epoch);
+  /// `ec` is set if the watch was ended before its time.
+  void on_watchdog(unsigned epoch, error_code ec);
 
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 

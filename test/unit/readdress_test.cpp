@@ -116,6 +116,45 @@ BOOST_AUTO_TEST_CASE(an_attempt_under_way_to_the_old_address_is_of_no_use) {
   BOOST_TEST(hosts(w) == std::vector<std::string>{"10.0.0.2:7"}, boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(an_attempt_that_hangs_at_the_old_address_is_given_up) {
+  for (const char* old : {"10.0.0.1:7", "unanswered:7"}) {
+    BOOST_TEST_CONTEXT(old) {
+      pool_world w({.size = 2}, {.address = old, .connect_timeout = std::nullopt});
+      w.net().results_at["10.0.0.1:7"] = connect_result::hangs;
+      w.advance(1s);
+      BOOST_TEST(w.pool->stats().connecting == 1u);
+      w.pool->readdress("10.0.0.2:7");
+      w.settle();
+      BOOST_TEST(w.pool->stats().connected == 2u);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_handshake_that_hangs_at_the_old_address_is_given_up) {
+  pool_world w({.size = 1},
+               {.connect_timeout = std::nullopt, .on_connect = [](cocp::connection& c) -> asio::awaitable<void> {
+                  char b = 0;
+                  const auto buffer = asio::buffer(&b, 1);
+                  if (to_string(c.remote_endpoint()) == "10.0.0.1:7") co_await c.read(buffer);
+                }});
+  w.settle();
+  w.pool->readdress("10.0.0.2:7");
+  w.settle();
+  BOOST_TEST(hosts(w) == std::vector<std::string>{"10.0.0.2:7"}, boost::test_tools::per_element());
+  BOOST_TEST(w.net().open() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_new_endpoint_that_is_down_costs_one_attempt_though_dials_were_due) {
+  pool_world w({.size = 10});
+  // The first one has let the others go, and none has begun.
+  while (w.pool->stats().connected != 1) w.step();
+  BOOST_REQUIRE(w.net().attempts.size() == 1u);
+  w.net().default_result = connect_result::refused;
+  w.pool->readdress("10.0.0.2:7");
+  w.settle();
+  BOOST_TEST(w.net().attempts.size() == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_malformed_address_changes_nothing) {
   pool_world w;
   w.settle();
