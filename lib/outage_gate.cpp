@@ -11,7 +11,7 @@ bool outage_gate::may_dial(dial_cause cause, bool any_up, time_point now) const 
   if (dialling_ >= max_dialling_) return false;
   if (open_) return true;
   // One was lost, others are up, and nothing has failed: no reason to hold up who needs more.
-  if (failures_ == 0 && cause == dial_cause::demand && any_up) return true;
+  if (known_ && failures_ == 0 && cause == dial_cause::demand && any_up) return true;
   return !probing_ && now >= next_probe_;
 }
 
@@ -73,6 +73,7 @@ bool outage_gate::pass(time_point now) noexcept {
 void outage_gate::reset() noexcept {
   open();
   open_ = false;
+  known_ = false;
   next_probe_ = time_point::min();
 }
 
@@ -88,6 +89,7 @@ duration outage_gate::delay(time_point now) const noexcept {
 
 void outage_gate::open() noexcept {
   open_ = true;
+  known_ = true;
   ++epoch_;
   failures_ = 0;
   probing_ = false;

@@ -73,6 +73,8 @@ class outage_gate {
   std::size_t max_dialling_;
 
   bool open_ = false;
+  /// It was open since the start.
+  bool known_ = false;
   /// A probe is on its way, or on trial.
   bool probing_ = false;
   /// A connection was lost early: the next probe must stay up for `retry_min` before it opens the gate.

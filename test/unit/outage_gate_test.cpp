@@ -185,6 +185,14 @@ BOOST_AUTO_TEST_CASE(a_probe_on_trial_that_is_lost_after_a_clean_exchange_is_red
   BOOST_TEST(gate.failures() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(another_endpoint_begins_anew_whoever_is_up) {
+  connect();
+  gate.reset();
+  BOOST_TEST(may(dial_cause::demand, true));
+  begin();
+  BOOST_TEST(!may(dial_cause::demand, true));
+}
+
 BOOST_AUTO_TEST_CASE(an_abandoned_probe_leaves_its_place_to_the_next) {
   const auto probe = begin();
   gate.abandoned(probe);

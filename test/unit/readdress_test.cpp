@@ -155,6 +155,15 @@ BOOST_AUTO_TEST_CASE(a_new_endpoint_that_is_down_costs_one_attempt_though_dials_
   BOOST_TEST(w.net().attempts.size() == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(a_new_endpoint_that_is_down_costs_one_attempt_though_old_connections_are_in_use) {
+  pool_world w({.size = 10});
+  const auto held = w.take();
+  w.net().default_result = connect_result::hangs;
+  w.pool->readdress("10.0.0.2:7");
+  w.settle();
+  BOOST_TEST(w.pool->stats().connecting == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(a_malformed_address_changes_nothing) {
   pool_world w;
   w.settle();
