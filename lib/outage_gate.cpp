@@ -57,10 +57,10 @@ void outage_gate::lost(ticket t, bool early, time_point now, std::uint64_t rando
   }
   const bool on_trial = !open_ && t.probe && t.epoch == epoch_;
   if (!open_ && !on_trial) return;
+  // One that was on trial had served by then. If it did not count, an endpoint that closes after each answer would have
+  // only one connection at a time for ever.
+  open();
   open_ = false;
-  ++epoch_;
-  probing_ = false;
-  trial_end_ = time_point::max();
   next_probe_ = now;
 }
 
