@@ -579,6 +579,8 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   s.core = shared_from_this();
   s.idle_since = tick_;
   s.active_at = env_->now();
+  // Unless a loss is noticed within retry_min, it is not known that the attempt has failed after all.
+  if (dial_options_.retry_min / 2 < look_after_) look_by(later(s.active_at, dial_options_.retry_min / 2));
   slot* old = nullptr;
   if (&s == heir_ && aged_->fate != slot_fate::outlived) {
     aged_->fate = slot_fate::outlived;

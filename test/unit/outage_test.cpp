@@ -171,6 +171,17 @@ BOOST_AUTO_TEST_CASE(nor_is_one_that_closes_a_moment_later) {
   BOOST_TEST(w.pool->stats().connected == 100u);
 }
 
+BOOST_AUTO_TEST_CASE(nor_if_retry_min_is_short) {
+  pool_world w({.size = 100}, {.retry_min = 10ms});
+  std::size_t seen = 0;
+  while (w.net().elapsed() < 10s) {
+    const auto peers = w.net().peers;
+    for (; seen != peers.size(); ++seen) peers[seen]->fin();
+    w.advance(1ms);
+  }
+  BOOST_TEST(w.net().attempts.size() <= 100 + 10 + 10 / 2.5);
+}
+
 BOOST_AUTO_TEST_CASE(one_connection_that_is_lost_while_others_are_up_holds_up_nobody) {
   pool_world w({.size = 4, .min_size = 2});
   w.advance(1s);
