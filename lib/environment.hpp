@@ -20,7 +20,7 @@
 
 namespace cocp::detail {
 
-/// Looks up a name in the calling thread, for as long as it takes. Throws nothing.
+/// Looks up a name in the calling thread, for as long as it takes. Throws nothing but `std::bad_alloc`.
 using blocking_lookup =
     std::function<error_code(const std::string& host, const std::string& service, std::vector<endpoint>& found)>;
 

@@ -22,10 +22,8 @@
 #include <netdb.h>
 
 namespace cocp::detail {
-namespace {
 
-/// As Asio's resolver reports what getaddrinfo(3) does.
-error_code translate(int result) {
+error_code lookup_error(int result) {
   switch (result) {
     case 0:
       return {};
@@ -50,14 +48,12 @@ error_code translate(int result) {
   }
 }
 
-}  // namespace
-
 error_code look_up(const std::string& host, const std::string& service, std::vector<endpoint>& found) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* results = nullptr;
-  const error_code ec = translate(::getaddrinfo(host.c_str(), service.c_str(), &hints, &results));
+  const error_code ec = lookup_error(::getaddrinfo(host.c_str(), service.c_str(), &hints, &results));
   if (ec) return ec;
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(results, ::freeaddrinfo);
   for (const addrinfo* a = results; a; a = a->ai_next) {
@@ -97,20 +93,33 @@ void name_lookup::async_resolve(const asio::any_io_executor& ex, std::string hos
   }
   {
     const std::lock_guard lock(mutex_);
+    // Made first: a lookup that nobody has begun must not be left behind.
+    waiters first;
+    first.push_back(std::move(w));
     const auto [lookup, is_new] = under_way_.try_emplace(n);
-    lookup->second.push_back(std::move(w));
+    lookup->second.splice(lookup->second.end(), first);
     if (!is_new) return;
   }
+  error_code not_begun;
   try {
     std::thread([self = shared_from_this(), n] { self->run(n); }).detach();
+    return;
   } catch (const std::system_error& e) {
-    complete(n, error_code(e.code().value(), boost::system::system_category()), {});
+    not_begun = {e.code().value(), boost::system::system_category()};
+  } catch (const std::bad_alloc&) {
+    not_begun = asio::error::no_memory;
   }
+  complete(n, not_begun, {});
 }
 
 void name_lookup::run(const name& n) noexcept {
   std::vector<endpoint> found;
-  const error_code ec = look_up_(n.first, n.second, found);
+  error_code ec;
+  try {
+    ec = look_up_(n.first, n.second, found);
+  } catch (const std::bad_alloc&) {
+    ec = asio::error::no_memory;
+  }
   complete(n, ec, found);
 }
 

@@ -16,6 +16,9 @@
 
 namespace cocp::detail {
 
+/// What getaddrinfo(3) returned, as Asio's resolver reports it.
+error_code lookup_error(int result);
+
 /// The system's getaddrinfo(3).
 error_code look_up(const std::string& host, const std::string& service, std::vector<endpoint>& found);
 
