@@ -38,6 +38,8 @@ error_code lookup_error(int result) {
     case EAI_MEMORY:
       return asio::error::no_memory;
     case EAI_NONAME:
+    case EAI_ADDRFAMILY:
+    case EAI_NODATA:
       return asio::error::host_not_found;
     case EAI_SERVICE:
       return asio::error::service_not_found;

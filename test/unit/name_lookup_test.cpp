@@ -5,11 +5,14 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
+#include <cerrno>
 #include <cstdlib>
 #include <memory>
 #include <new>
 #include <string>
 #include <vector>
+
+#include <netdb.h>
 
 namespace asio = boost::asio;
 using cocp::error_code;
@@ -31,6 +34,17 @@ void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 BOOST_AUTO_TEST_SUITE(name_lookup)
+
+BOOST_AUTO_TEST_CASE(errors_are_as_asio_reports_them) {
+  using cocp::detail::lookup_error;
+  BOOST_TEST(!lookup_error(0));
+  BOOST_TEST(lookup_error(EAI_AGAIN) == asio::error::host_not_found_try_again);
+  // A name that has other records, but no address.
+  for (int none : {EAI_NONAME, EAI_NODATA, EAI_ADDRFAMILY})
+    BOOST_TEST(lookup_error(none) == asio::error::host_not_found);
+  errno = ENFILE;
+  BOOST_TEST(lookup_error(EAI_SYSTEM) == boost::system::errc::too_many_files_open_in_system);
+}
 
 BOOST_AUTO_TEST_CASE(one_that_runs_out_of_memory_fails) {
   const auto throws = [](const std::string&, const std::string&, std::vector<cocp::endpoint>&) -> error_code {
