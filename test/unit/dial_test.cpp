@@ -100,6 +100,16 @@ BOOST_AUTO_TEST_CASE(an_attempt_fails_when_all_addresses_have) {
   w.settle();
   BOOST_TEST(w.net().attempted.size() == 3u);
   BOOST_TEST(w.pool->stats().connect_failures == 1u);
+  BOOST_TEST(w.log.entries()[0].error == asio::error::connection_refused);
+}
+
+BOOST_AUTO_TEST_CASE(one_that_has_not_answered_is_waited_for_when_the_others_have_failed) {
+  named w({"10.0.0.1", "10.0.0.2"}, {.connect_timeout = 5s});
+  w.net().results_at["10.0.0.1:7"] = connect_result::hangs;
+  w.net().results_at["10.0.0.2:7"] = connect_result::refused;
+  w.advance(4s);
+  BOOST_TEST(w.pool->stats().connecting == 1u);
+  BOOST_TEST(w.pool->stats().connect_failures == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_late_winner_is_taken_and_the_others_are_closed) {
@@ -120,6 +130,14 @@ BOOST_AUTO_TEST_CASE(one_deadline_is_over_all_addresses) {
   w.advance(1ms);
   BOOST_TEST(w.pool->stats().connect_failures == 1u);
   BOOST_TEST(w.log.entries()[0].error == errc::timed_out);
+}
+
+BOOST_AUTO_TEST_CASE(an_attempt_that_has_ended_begins_with_no_further_address) {
+  named w({"10.0.0.1", "10.0.0.2"}, {.connect_timeout = 100ms, .retry_min = 1min, .retry_max = 1min});
+  w.net().default_result = connect_result::hangs;
+  w.advance(1s);
+  BOOST_TEST(w.pool->stats().connect_failures == 1u);
+  BOOST_TEST(w.net().attempted.size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(the_name_is_looked_up_again_on_every_dial) {

@@ -141,6 +141,37 @@ BOOST_AUTO_TEST_CASE(once_an_attempt_has_failed_demand_waits_too) {
   BOOST_TEST((delay() == 100ms));
 }
 
+BOOST_AUTO_TEST_CASE(demand_that_fails_together_is_one_step) {
+  lose(connect());
+  begin();
+  const auto a = begin();
+  const auto b = begin();
+  fail(a);
+  fail(b);
+  BOOST_TEST(gate.failures() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_probe_from_before_the_gate_opened_again_is_on_no_trial) {
+  lose(connect());
+  const auto slow = begin();
+  const auto demanded = gate.succeeded(begin(), now);
+  lose(demanded, true);
+  gate.succeeded(slow, now);
+  now += 100ms;
+  BOOST_TEST(!gate.pass(now));
+  BOOST_TEST(may());
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_lost_early_from_before_the_gate_opened_again_is_a_loss) {
+  const auto a = connect();
+  const auto b = connect();
+  lose(a);
+  connect();
+  lose(b, true);
+  BOOST_TEST(gate.failures() == 0u);
+  BOOST_TEST(may());
+}
+
 BOOST_AUTO_TEST_CASE(an_endpoint_that_accepts_and_closes_is_one_that_fails) {
   // The first one opens it: nothing is known yet.
   lose(connect(), true);
@@ -164,6 +195,38 @@ BOOST_AUTO_TEST_CASE(an_endpoint_that_accepts_and_closes_is_one_that_fails) {
   BOOST_TEST(gate.is_open());
   BOOST_TEST(gate.failures() == 0u);
   BOOST_TEST((gate.next_time() == time_point::max()));
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_lost_early_while_a_probe_is_on_its_way_puts_that_on_trial) {
+  const auto a = connect();
+  const auto b = connect();
+  lose(a);
+  const auto probe = begin();
+  lose(b, true);
+  gate.succeeded(probe, now);
+  BOOST_TEST(!gate.is_open());
+}
+
+BOOST_AUTO_TEST_CASE(the_loss_of_a_former_probe_does_not_end_the_backoff_delay) {
+  lose(connect(), true);
+  now += 50ms;
+  const auto probe = connect();
+  now += 100ms;
+  gate.pass(now);
+  fail(begin());
+  lose(probe);
+  BOOST_TEST(!may());
+}
+
+BOOST_AUTO_TEST_CASE(a_loss_after_the_end_of_a_trial_is_redialled_at_once) {
+  const auto a = connect();
+  const auto b = connect();
+  lose(a, true);
+  now += 50ms;
+  connect();
+  now += 100ms;
+  lose(b);
+  BOOST_TEST(may());
 }
 
 BOOST_AUTO_TEST_CASE(connections_that_are_closed_together_soon_after_they_were_accepted_are_one_step) {
@@ -220,6 +283,7 @@ BOOST_AUTO_TEST_CASE(retry_now_makes_the_next_probe_due) {
 
 BOOST_AUTO_TEST_CASE(another_endpoint_begins_anew) {
   fail(begin());
+  now += 50ms;
   const auto old = begin();
   gate.reset();
   BOOST_TEST(gate.failures() == 0u);
