@@ -198,6 +198,36 @@ BOOST_AUTO_TEST_CASE(one_connection_that_is_lost_while_others_are_up_holds_up_no
   BOOST_TEST(w.pool->stats().connecting == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(nor_do_several_that_wait_for_the_first_to_be_back) {
+  pool_world w({.size = 5, .min_size = 3});
+  w.advance(1s);
+  w.net().default_result = connect_result::hangs;
+  w.net().peers[0]->fin();
+  w.net().peers[1]->fin();
+  w.advance(100ms);
+  BOOST_TEST(w.pool->stats().connecting == 1u);
+  std::vector<std::shared_ptr<pool_world::call>> calls;
+  // One is up, and two are on their way.
+  for (int i = 0; i < 4; ++i) calls.push_back(w.get());
+  w.settle();
+  BOOST_TEST(w.pool->stats().connecting == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_probe_that_is_not_needed_any_more_leaves_its_place_to_the_next) {
+  pool_world w({.size = 2});
+  w.net().default_result = connect_result::refused;
+  w.settle();
+  // Then it is the second one's turn, and then the first one's.
+  w.pool->retry_now();
+  w.settle();
+  w.net().default_result = connect_result::accepted;
+  w.pool->retry_now();
+  w.pool->resize(1);
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  BOOST_TEST(w.net().attempts.size() == 3u);
+}
+
 BOOST_AUTO_TEST_CASE(what_users_give_up_never_shuts_the_gate) {
   pool_world w({.size = 5});
   w.advance(1s);

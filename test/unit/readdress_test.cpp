@@ -172,6 +172,14 @@ BOOST_AUTO_TEST_CASE(a_malformed_address_changes_nothing) {
   BOOST_TEST(w.net().attempts.size() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(the_same_address_changes_nothing) {
+  pool_world w;
+  w.settle();
+  w.pool->readdress("10.0.0.1:7");
+  w.advance(1s);
+  BOOST_TEST(w.net().attempts.size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(of_a_closed_pool_does_nothing) {
   pool_world w;
   auto held = w.take();
