@@ -98,7 +98,7 @@ struct fixture {
     const cocp::lease held = co_await second.get();
     used = first.stats();
     std::ostringstream out;
-    const cocp::named_pool all[] = {{"", first}, {"", second}, {"a \"quoted\" \\ name\nof two lines \u2192", third}};
+    const cocp::named_pool all[] = {{"", first}, {"", second}, {"a \"quoted\" \\name\nof two lines \u2192", third}};
     cocp::openmetrics(out, all);
     text = out.str();
   }
@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(the_reference_parser_understands_all_of_it) {
 
   const std::string first = " \"" + address + "\" ";
   const std::string second = " \"" + address + "#2\" ";
-  const std::string third = R"( "a \"quoted\" \\ name\nof two lines \u2192" )";
+  const std::string third = R"( "a \"quoted\" \\name\nof two lines \u2192" )";
   has("db_client_connection_count" + first + R"({"db_client_connection_state": "used"} 0.0 None)");
   has("db_client_connection_count" + second + R"({"db_client_connection_state": "used"} 1.0 None)");
   has("db_client_connection_count" + third + R"({"db_client_connection_state": "idle"} 1.0 None)");
@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(prometheus_stores_all_of_it) {
   has(R"({__name__="db_client_connection_count", db_client_connection_pool_name=")" + address +
       R"(#2", db_client_connection_state="used"} 1 1700000000000)");
   has(R"(db_client_connection_pool_name=")" + address + R"(", le="+Inf"} 2 1700000000000)");
-  has(R"({__name__="cocp_connected", db_client_connection_pool_name="a \"quoted\" \\ name\nof two lines )"
+  has(R"({__name__="cocp_connected", db_client_connection_pool_name="a \"quoted\" \\name\nof two lines )"
       "\u2192\"} 1 1700000000000");
 }
 
