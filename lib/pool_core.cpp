@@ -503,7 +503,7 @@ cocp::stats pool_core::stats() const {
   return s;
 }
 
-std::shared_ptr<const address> pool_core::current_address() const noexcept {
+std::shared_ptr<const destination> pool_core::current_address() const noexcept {
   const std::lock_guard lock(mutex_);
   return to_;
 }

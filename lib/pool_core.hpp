@@ -57,7 +57,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void retry_now() noexcept;
   void close() noexcept;
   cocp::stats stats() const;
-  std::shared_ptr<const address> current_address() const noexcept;
+  std::shared_ptr<const destination> current_address() const noexcept;
   std::vector<lease_info> leases() const;
   /// As in "get: no connection to localhost:7 within 30 s (size 10: 0 up, 0 leased, 3 waiting; last error: ...)".
   std::string explain(const char* what, error_code ec, std::optional<duration> waited) const;

@@ -78,7 +78,7 @@ class slot final : public connection, public supervisor::client, public boost::i
   /// Its supervisor dials, or is about to, and no hook runs.
   bool connecting = false;
   /// Where it dials, or dialled last; null before the first time.
-  std::shared_ptr<const address> to;
+  std::shared_ptr<const destination> to;
   /// What it is to the outage gate, and why it dials next. While it waits for leave to dial it is in the list of those
   /// that do; then it is `granted` until its supervisor begins.
   outage_gate::ticket ticket;
