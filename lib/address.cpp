@@ -3,6 +3,8 @@
 
 #include "address.hpp"
 
+#include <boost/asio/local/stream_protocol.hpp>
+
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -14,6 +16,27 @@ namespace {
 
 [[noreturn]] void reject(const std::string& text, const char* rule) {
   throw std::invalid_argument("address: \"" + text + "\": " + rule);
+}
+
+constexpr std::string_view unix_scheme = "unix:";
+
+/// unix(7): a path, or after an @ a name of Linux that no file has.
+address parse_unix(const std::string& text) {
+  std::string name = text.substr(unix_scheme.size());
+  if (name.empty()) reject(text, "a path or @name must follow unix:");
+  const bool abstract = name.front() == '@';
+  if (abstract ? name.size() == 1 : name.front() != '/') {
+    reject(text, abstract ? "a name must follow the @" : "a path must begin with /; an abstract name with @");
+  }
+  if (name.find('\0') != std::string::npos) reject(text.substr(0, text.find('\0')), "must not have a NUL");
+  if (abstract) name.front() = '\0';
+  // A path ends with a NUL there, which is not counted here.
+  static constexpr std::size_t longest = sizeof(::sockaddr_un::sun_path) - 1;
+  if (name.size() > longest) reject(text, "a path or @name must not be longer than 107 bytes");
+  address a;
+  a.text = text;
+  a.numeric = endpoint(boost::asio::local::stream_protocol::endpoint(name));
+  return a;
 }
 
 bool is_number(std::string_view s) {
@@ -32,7 +55,9 @@ bool is_service_character(unsigned char c) { return std::isalnum(c) != 0 || c ==
 }  // namespace
 
 address parse_address(const std::string& text) {
-  if (text.empty()) reject(text, "must not be empty; write host:port, host:service or [v6]:port");
+  if (text.empty())
+    reject(text, "must not be empty; write host:port, host:service, [v6]:port, unix:/path or unix:@name");
+  if (text.starts_with(unix_scheme)) return parse_unix(text);
   const auto colon = text.rfind(':');
   const bool bracketed = text.front() == '[';
   if (colon == std::string::npos || (bracketed && (colon == 0 || text[colon - 1] != ']'))) {

@@ -17,11 +17,12 @@ struct address {
   std::string host;
   /// A port number or a service name.
   std::string service;
-  /// Set if host and port are numeric: then there is nothing to look up.
+  /// Set if host and port are numeric, or if it is the address of a Unix-domain socket: then there is nothing to look
+  /// up. The latter has neither host nor service.
   std::optional<endpoint> numeric;
 };
 
-/// Parses `host:port`, `host:service` or `[v6]:port`; throws `std::invalid_argument` naming value and rule.
+/// Parses `host:port`, `host:service`, `[v6]:port`, `unix:/path` or `unix:@name`; throws `std::invalid_argument` naming value and rule.
 address parse_address(const std::string& text);
 
 }  // namespace cocp::detail

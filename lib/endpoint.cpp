@@ -18,6 +18,17 @@ boost::asio::ip::address endpoint::address() const { return boost::asio::ip::tcp
 
 unsigned short endpoint::port() const { return boost::asio::ip::tcp::endpoint(*this).port(); }
 
+std::string endpoint::path() const {
+  if (protocol().family() != AF_UNIX) return {};
+  boost::asio::local::stream_protocol::endpoint e;
+  const std::size_t n = std::min(size(), e.capacity());
+  std::memcpy(e.data(), data(), n);
+  e.resize(n);
+  std::string path = e.path();
+  if (!path.empty() && path.front() == '\0') path.front() = '@';
+  return path;
+}
+
 endpoint::operator boost::asio::ip::tcp::endpoint() const {
   boost::asio::ip::tcp::endpoint e;
   if (is_ip()) {
@@ -30,6 +41,7 @@ endpoint::operator boost::asio::ip::tcp::endpoint() const {
 
 std::ostream& operator<<(std::ostream& out, const endpoint& e) {
   if (e.is_ip()) return out << boost::asio::ip::tcp::endpoint(e);
+  if (e.protocol().family() == AF_UNIX) return out << "unix:" << e.path();
   return out << "address family " << e.protocol().family();
 }
 

@@ -29,14 +29,21 @@ error_code set_option(int descriptor, int level, int name, int value) noexcept {
   return {errno, boost::system::system_category()};
 }
 
-/// Whether the socket is connected to itself, as dialling an unused port of the ephemeral range on the own host can
-/// end (TCP's simultaneous open, RFC 9293 section 3.5).
-bool is_self_connected(plain_socket& socket) {
-  error_code local_error;
-  error_code remote_error;
-  const auto local = socket.local_endpoint(local_error);
-  const auto remote = socket.remote_endpoint(remote_error);
-  return !local_error && !remote_error && local == remote;
+/// What is wrong with a connection of which Asio says that it is one.
+error_code look_at_new(plain_socket& socket) {
+  error_code no_local;
+  error_code no_remote;
+  const auto local = socket.local_endpoint(no_local);
+  const auto remote = socket.remote_endpoint(no_remote);
+  // A Unix socket whose listener's queue is full does not connect later (connect(2), EAGAIN). Asio waits until it can
+  // be written to, and that it can be; so it takes it for connected.
+  if (local.protocol().family() == AF_UNIX && no_remote == asio::error::not_connected) return asio::error::try_again;
+  // Dialling an unused port of the ephemeral range on the own host can end in a connection of the socket to itself
+  // (TCP's simultaneous open, RFC 9293 section 3.5).
+  if (!no_local && !no_remote && local.protocol().family() != AF_UNIX && local == remote) {
+    return asio::error::connection_refused;
+  }
+  return {};
 }
 
 }  // namespace
@@ -84,7 +91,7 @@ struct socket_stream::connected_handler {
   }
 
   void operator()(error_code ec) {
-    if (!ec && is_self_connected(self.socket_)) ec = asio::error::connection_refused;
+    if (!ec) ec = look_at_new(self.socket_);
     // For write_now: what would block says so.
     if (!ec) self.socket_.non_blocking(true, ec);
     std::move(handler)(ec);

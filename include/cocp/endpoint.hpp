@@ -7,8 +7,10 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 
 #include <iosfwd>
+#include <string>
 
 namespace cocp {
 
@@ -24,17 +26,21 @@ class COCP_API endpoint : public boost::asio::generic::stream_protocol::endpoint
   endpoint(const base& other) : base(other) {}
   endpoint(const boost::asio::ip::tcp::endpoint& other) : base(other) {}
 
+  endpoint(const boost::asio::local::stream_protocol::endpoint& other) : base(other) {}
+
   /// True if this is an IPv4 or IPv6 address.
   bool is_ip() const noexcept;
   /// The IP address; unspecified (0.0.0.0) if this is none.
   boost::asio::ip::address address() const;
   /// The port; 0 if this is no IP address.
   unsigned short port() const;
+  /// The path of a Unix-domain socket, or `@` and its abstract name; empty if this is none, or it has no name.
+  std::string path() const;
   /// The same address in Asio's type for TCP; empty if this is no IP address.
   operator boost::asio::ip::tcp::endpoint() const;
 };
 
-/// Prints `127.0.0.1:80`, `[::1]:80`, or the family's number.
+/// Prints `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@name`, or the family's number.
 COCP_API std::ostream& operator<<(std::ostream& out, const endpoint& e);
 
 }  // namespace cocp

@@ -49,8 +49,9 @@ struct tls_options {
 /// The constructors that take it throw `std::invalid_argument`, naming field, value and rule, when a field is outside
 /// its range.
 struct connection_options {
-  /// `host:port`, `host:service` or `[v6]:port`. A numeric host is never looked up; a name is on every attempt, and the
-  /// addresses found are raced (RFC 8305).
+  /// `host:port`, `host:service`, `[v6]:port`, `unix:/path`, or `unix:@name` for a name in Linux' abstract namespace
+  /// (unix(7)). A numeric host is never looked up; a name is on every attempt, and the addresses found are raced
+  /// (RFC 8305).
   std::string address{};
 
   /// The limit of one whole attempt: name lookup, connect, TLS and `on_connect`; and of each hook of a pool. More than

@@ -33,6 +33,9 @@ const good good_rows[] = {
     {"[::1]:80", "::1", "80", "[::1]:80"},
     {"[::1]:http", "::1", "http", ""},
     {"[2001:db8::1]:443", "2001:db8::1", "443", "[2001:db8::1]:443"},
+    {"unix:/run/redis.sock", "", "", "unix:/run/redis.sock"},
+    {"unix:/a path: with all [sorts] of @things", "", "", "unix:/a path: with all [sorts] of @things"},
+    {"unix:@name", "", "", "unix:@name"},
 };
 
 struct bad {
@@ -60,6 +63,12 @@ const bad bad_rows[] = {
     {"http://localhost:80", "must stand in brackets"},
     {"localhost:80 ", "a character no service has"},
     {"localhost:-1", "the port or service"},
+    {"unix:", "a path or @name must follow"},
+    {"unix:relative", "a path must begin with /"},
+    {"unix:@", "a name must follow the @"},
+    {"unix:/"
+     "12345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
+     "not be longer than 107 bytes"},
 };
 
 }  // namespace
