@@ -22,7 +22,8 @@ struct address {
   std::optional<endpoint> numeric;
 };
 
-/// Parses `host:port`, `host:service`, `[v6]:port`, `unix:/path` or `unix:@name`; throws `std::invalid_argument` naming value and rule.
+/// Parses `host:port`, `host:service`, `[v6]:port`, `unix:/path` or `unix:@name`; throws `std::invalid_argument` naming
+/// value and rule.
 address parse_address(const std::string& text);
 
 }  // namespace cocp::detail

@@ -31,7 +31,7 @@ class lone_connection final : public supervisor::client {
     return now;
   }
   bool is_wanted() noexcept override { return true; }
-  duration on_attempt_failed(error_code) noexcept override {
+  duration on_attempt_failed(error_code, const std::string&) noexcept override {
     const time_point now = env_->now();
     gate_.failed(ticket_, now, env_->random());
     return gate_.delay(now);

@@ -178,6 +178,8 @@ std::string to_openmetrics(const std::vector<pool_snapshot>& pools) {
   e.counter("cocp_connects", "Attempts to connect that succeeded.", {{"", [](s p) { return p.connects; }}});
   e.counter("cocp_connect_failures", "Attempts to connect that failed.",
             {{"", [](s p) { return p.connect_failures; }}});
+  e.counter("cocp_tls_resumed", "Attempts to connect that resumed a TLS session.",
+            {{"", [](s p) { return p.tls_resumed; }}});
   e.counter("cocp_disconnects", "Connections lost while up.", {{"", [](s p) { return p.disconnects; }}});
   e.counter("cocp_replaced", "Connections replaced, by cause.",
             {{",cause=\"dead\"", [](s p) { return p.replaced_dead; }},

@@ -511,10 +511,12 @@ std::shared_ptr<const destination> pool_core::current_address() const noexcept {
 std::string pool_core::explain(const char* what, error_code ec, std::optional<duration> waited) const {
   const cocp::stats s = stats();
   error_code last;
+  std::string reason;
   std::shared_ptr<const destination> to;
   {
     const std::lock_guard lock(mutex_);
     last = last_connect_error_;
+    reason = last_connect_reason_;
     to = to_;
   }
   std::ostringstream out;
@@ -525,7 +527,13 @@ std::string pool_core::explain(const char* what, error_code ec, std::optional<du
     out << ": " << ec.message();
   }
   out << " (size " << s.size << ": " << s.connected << " up, " << s.leased << " leased, " << s.waiting << " waiting";
-  if (last) out << "; last error: " << last.message();
+  if (last) {
+    // What an exception says of itself often has the message of its code.
+    const std::string message = last.message();
+    out << "; last error: ";
+    if (reason.find(message) == std::string::npos) out << message << (reason.empty() ? "" : ": ");
+    out << reason;
+  }
   out << ')';
   return out.str();
 }

@@ -66,7 +66,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// @{
   time_point slot_may_dial(slot& s, time_point now) noexcept;
   bool slot_wanted(slot& s) noexcept;
-  duration slot_failed(slot& s, error_code ec) noexcept;
+  duration slot_failed(slot& s, error_code ec, const std::string& reason) noexcept;
   unsigned failures() noexcept;
   std::shared_ptr<const destination> slot_target(slot& s) noexcept;
   bool slot_is_moot(slot& s) noexcept;
@@ -247,7 +247,9 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Supervisors whose loop has not ended.
   std::size_t running_ = 0;
   cocp::stats counters_;
+  /// Why the last attempt failed, and what more there is to say of it.
   error_code last_connect_error_;
+  std::string last_connect_reason_;
   /// When the housekeeper wakes at the latest.
   time_point next_turn_ = time_point::max();
   /// When the gate is to be looked at.

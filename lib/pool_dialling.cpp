@@ -5,6 +5,7 @@
 
 #include "pool_core.hpp"
 
+#include <new>
 #include <utility>
 
 namespace cocp::detail {
@@ -64,7 +65,7 @@ void pool_core::leave_dial_queue(slot& s) noexcept {
   }
 }
 
-duration pool_core::slot_failed(slot& s, error_code ec) noexcept {
+duration pool_core::slot_failed(slot& s, error_code ec, const std::string& reason) noexcept {
   wait_list ended;
   duration delay{};
   {
@@ -80,6 +81,11 @@ duration pool_core::slot_failed(slot& s, error_code ec) noexcept {
       gate_.failed(s.ticket, now, env_->random());
       gate_changed(now);
       fail_fast(ec, ended);
+      try {
+        last_connect_reason_ = reason;
+      } catch (const std::bad_alloc&) {
+        last_connect_reason_.clear();
+      }
       delay = gate_.delay(now);
     }
   }

@@ -16,7 +16,9 @@ slot::slot(pool_core& pool, const asio::any_io_executor& ex)
 
 time_point slot::may_dial(time_point now) noexcept { return pool_.slot_may_dial(*this, now); }
 bool slot::is_wanted() noexcept { return pool_.slot_wanted(*this); }
-duration slot::on_attempt_failed(error_code ec) noexcept { return pool_.slot_failed(*this, ec); }
+duration slot::on_attempt_failed(error_code ec, const std::string& reason) noexcept {
+  return pool_.slot_failed(*this, ec, reason);
+}
 unsigned slot::failures() noexcept { return pool_.failures(); }
 std::shared_ptr<const destination> slot::target() noexcept { return pool_.slot_target(*this); }
 bool slot::is_moot() noexcept { return pool_.slot_is_moot(*this); }

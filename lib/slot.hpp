@@ -42,7 +42,7 @@ class slot final : public connection, public supervisor::client, public boost::i
 
   time_point may_dial(time_point now) noexcept override;
   bool is_wanted() noexcept override;
-  duration on_attempt_failed(error_code ec) noexcept override;
+  duration on_attempt_failed(error_code ec, const std::string& reason) noexcept override;
   unsigned failures() noexcept override;
   std::shared_ptr<const destination> target() noexcept override;
   bool is_moot() noexcept override;

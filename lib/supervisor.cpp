@@ -90,7 +90,7 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     if (stopping()) break;
     if (a.error) {
       channel_->note(a.error);
-      const duration delay = client_.on_attempt_failed(a.error);
+      const duration delay = client_.on_attempt_failed(a.error, a.reason);
       const unsigned failures = client_.failures();
       tell(options_.logger,
            {event_kind::connect_failed, severity::warning, to_->text, a.error, failures, delay, a.reason});

@@ -48,8 +48,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     virtual std::shared_ptr<const destination> target() noexcept = 0;
     /// True if the target of the attempt under way is not the one any more.
     virtual bool is_moot() noexcept = 0;
-    /// The delay before the next attempt; `failures` is from then on one more.
-    virtual duration on_attempt_failed(error_code ec) noexcept = 0;
+    /// `reason`: in words, where there are any. The delay before the next attempt; `failures` is from then on one more.
+    virtual duration on_attempt_failed(error_code ec, const std::string& reason) noexcept = 0;
     /// Attempts that failed since the endpoint was last up.
     virtual unsigned failures() noexcept = 0;
     /// The stream is up, and the client's; the attempt took that long. `resumed`: see `stream::resumed`.

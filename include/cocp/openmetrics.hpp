@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cocp/export.hpp>
 #include <cocp/pool.hpp>
 
 #include <array>
@@ -43,6 +44,7 @@ struct named_pool {
 /// | `cocp_rejected`                           | counter   | `rejected`                                             |
 /// | `cocp_connects`                           | counter   | `connects`                                             |
 /// | `cocp_connect_failures`                   | counter   | `connect_failures`                                     |
+/// | `cocp_tls_resumed`                        | counter   | `tls_resumed`                                          |
 /// | `cocp_disconnects`                        | counter   | `disconnects`                                          |
 /// | `cocp_replaced`                           | counter   | `replaced_dead`, `_dirty`, `_expired`; see below       |
 ///
@@ -65,14 +67,14 @@ struct named_pool {
 /// \par Errors
 /// All is written with one `out.write`, whatever the stream's locale and format flags are; failing is the stream's
 /// affair. May throw `std::bad_alloc`, and has then written nothing.
-void openmetrics(std::ostream& out, std::span<const named_pool> pools);
+COCP_API void openmetrics(std::ostream& out, std::span<const named_pool> pools);
 
 /// The same, each with its address for a name. No pointer is null.
-void openmetrics(std::ostream& out, std::span<const pool* const> pools);
+COCP_API void openmetrics(std::ostream& out, std::span<const pool* const> pools);
 
 /// The same for pools as they are: `openmetrics(std::cout, users, orders)`.
 template <std::same_as<pool>... Pools>
-void openmetrics(std::ostream& out, const Pools&... pools) {
+COCP_API void openmetrics(std::ostream& out, const Pools&... pools) {
   const std::array<const pool*, sizeof...(Pools)> all{&pools...};
   openmetrics(out, std::span<const pool* const>(all));
 }

@@ -6,7 +6,8 @@
 //
 //   async_server REDIS_ADDRESS PORT
 //
-// GET /key answers with the value of a key, PUT /key sets it. While redis is down both answer 503, and say why. SIGTERM
+// GET /key answers with the value of a key, PUT /key sets it; GET /metrics answers with what the pool has done, for a
+// scraper. While redis is down both answer 503, and say why. SIGTERM
 // has it accept no more, answer what it was asked, give its connections to redis back, and end.
 
 #include <cocp.hpp>
@@ -36,6 +37,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -76,6 +78,13 @@ asio::awaitable<std::optional<std::string>> command(cocp::pool& redis, std::vect
 
 asio::awaitable<response> answer(cocp::pool& redis, const request& asked) {
   response result{http::status::ok, asked.version()};
+  if (asked.target() == "/metrics") {
+    std::ostringstream text;
+    cocp::openmetrics(text, redis);
+    result.set(http::field::content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    result.body() = std::move(text).str();
+    co_return result;
+  }
   try {
     const std::string key(asked.target().substr(1));
     if (asked.method() == http::verb::get) {

@@ -188,6 +188,18 @@ BOOST_AUTO_TEST_CASE(what_was_put_is_got) {
   BOOST_TEST(one.ask("GET", "/key").status == "200");
 }
 
+BOOST_AUTO_TEST_CASE(a_scraper_reads_what_the_pool_has_done) {
+  const redis_server redis;
+  running_server server(redis);
+  client one(server.endpoint());
+  BOOST_TEST(one.ask("GET", "/key").status == "404");
+  const answer metrics = one.ask("GET", "/metrics");
+  BOOST_TEST(metrics.status == "200");
+  BOOST_TEST(metrics.body.find("\ncocp_gets_total{db_client_connection_pool_name=\"" + redis.address() + "\"} 1\n") !=
+             std::string::npos);
+  BOOST_TEST(metrics.body.ends_with("# EOF\n"));
+}
+
 BOOST_AUTO_TEST_CASE(many_clients_at_once_get_their_own_answers) {
   const redis_server redis;
   running_server server(redis);

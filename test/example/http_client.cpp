@@ -3,12 +3,14 @@
 
 // HTTP/1.1 with Boost.Beast over leased connections, which are kept alive from one request to the next.
 //
-//   http_client ADDRESS CONNECTIONS TARGET...
+//   http_client [--tls CA_FILE] ADDRESS CONNECTIONS TARGET...
 //
-// asks for all targets at once, as in `http_client localhost:80 4 / /index.html`. A lease's connection is a stream as
+// asks for all targets at once, as in `http_client localhost:80 4 / /index.html`; with TLS, if the server's certificate
+// is signed by an authority in CA_FILE and names the host of the address. A lease's connection is a stream as
 // Beast wants it, so `http::async_write` and `http::async_read` take it as it is; `request` below is all that it takes.
 
 #include <cocp.hpp>
+#include <cocp/tls.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -21,10 +23,12 @@
 #include <boost/beast/http/write.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <exception>
 #include <iostream>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
@@ -58,22 +62,31 @@ asio::awaitable<void> fetch(cocp::pool& pool, std::string host, std::string targ
 }
 
 int main(int argc, char** argv) try {
-  if (argc < 4) {
-    std::cerr << "usage: http_client ADDRESS CONNECTIONS TARGET...\n";
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  asio::ssl::context authorities(asio::ssl::context::tls_client);
+  const bool tls = arguments.size() > 1 && arguments[0] == "--tls";
+  if (tls) {
+    authorities.load_verify_file(arguments[1]);
+    arguments.erase(arguments.begin(), arguments.begin() + 2);
+  }
+  if (arguments.size() < 3) {
+    std::cerr << "usage: http_client [--tls CA_FILE] ADDRESS CONNECTIONS TARGET...\n";
     return 2;
   }
-  const std::string address = argv[1];
+  const std::string address = arguments[0];
+  cocp::connection_options server{.address = address};
+  if (tls) server.tls = cocp::tls_options{.context = &authorities};
   asio::io_context io;
   // A person waits for the answers: `fail_fast` tells them at once that the server is down.
-  cocp::pool pool{io, {.address = address}, {.size = std::stoul(argv[2]), .fail_fast = true}};
-  int left = argc - 3;
+  cocp::pool pool{io, server, {.size = std::stoul(arguments[1]), .fail_fast = true}};
+  std::size_t left = arguments.size() - 2;
   int failed = 0;
-  for (int n = 3; n < argc; ++n) {
-    asio::co_spawn(io, fetch(pool, address, argv[n]), [&, n](std::exception_ptr error) {
+  for (std::size_t n = 2; n < arguments.size(); ++n) {
+    asio::co_spawn(io, fetch(pool, address, arguments[n]), [&, n](std::exception_ptr error) {
       try {
         if (error) std::rethrow_exception(error);
       } catch (const std::exception& e) {
-        std::cerr << argv[n] << ": " << e.what() << std::endl;
+        std::cerr << arguments[n] << ": " << e.what() << std::endl;
         ++failed;
       }
       if (--left == 0) pool.close();  // the open pool is all that keeps io.run()

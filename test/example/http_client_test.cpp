@@ -1,6 +1,7 @@
 // Copyright (c) 2026 The cocp authors
 // SPDX-License-Identifier: BSL-1.0
 
+#include "support/certificates.hpp"
 #include "support/nginx_server.hpp"
 #include "support/process.hpp"
 #include "support/scripted_server.hpp"
@@ -55,6 +56,7 @@ struct row {
   const char* what;
   const char* directives;
   std::size_t per_connection;  // the most requests that the server answers on one
+  bool tls = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const row& r) { return out << r.what; }
@@ -63,6 +65,8 @@ const row rows[] = {
     {"kept alive", "", requests},
     {"closed after 3 requests", "keepalive_requests 3;", 3},
     {"closed after each request", "keepalive_timeout 0;", 1},
+    {"kept alive, with TLS", "", requests, true},
+    {"closed after 3 requests, with TLS", "keepalive_requests 3;", 3, true},
 };
 
 struct last_answer {
@@ -86,10 +90,16 @@ BOOST_AUTO_TEST_SUITE(http_client)
 
 BOOST_DATA_TEST_CASE(requests_share_connections_for_as_long_as_the_server_keeps_them,
                      boost::unit_test::data::make(rows), row) {
-  const nginx_server server(
-      {.directives = std::string(row.directives) +
-                     " location /page/ { return 200 \"$uri is request $connection_requests of $connection\"; }"});
-  std::vector<std::string> arguments{server.address(), std::to_string(connections)};
+  nginx_server::options options{
+      .directives = std::string(row.directives) +
+                    " location /page/ { return 200 \"$uri is request $connection_requests of $connection\"; }"};
+  std::optional<certificate_authority> authority;
+  if (row.tls) options.tls = authority.emplace().issue({"127.0.0.1"});
+  const nginx_server server(options);
+  std::vector<std::string> arguments;
+  if (row.tls) arguments = {"--tls", authority->certificate()};
+  arguments.push_back(row.tls ? server.tls_address() : server.address());
+  arguments.push_back(std::to_string(connections));
   for (std::size_t n = 0; n < requests; ++n) arguments.push_back("/page/" + std::to_string(n));
   const outcome end = run_client(arguments);
 
@@ -113,6 +123,16 @@ BOOST_DATA_TEST_CASE(requests_share_connections_for_as_long_as_the_server_keeps_
   BOOST_TEST(std::ranges::count(answered, true) == static_cast<std::ptrdiff_t>(requests));
   for (const auto& [connection, count] : on_connection) BOOST_TEST(count <= row.per_connection);
   if (row.per_connection == requests) BOOST_TEST(on_connection.size() <= connections);
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_proves_to_be_another_is_told_nothing) {
+  certificate_authority authority;
+  const nginx_server server({.tls = authority.issue({"another.test"})});
+  const outcome end = run_client({"--tls", authority.certificate(), server.tls_address(), "1", "/"});
+  BOOST_TEST((end.status == 1));
+  BOOST_TEST_REQUIRE(end.lines.size() == 1u);
+  BOOST_TEST_INFO(end.lines[0]);
+  BOOST_TEST(end.lines[0].find("IP address mismatch") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(an_answer_in_chunks_larger_than_any_buffer_is_whole) {

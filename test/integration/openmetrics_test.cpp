@@ -149,10 +149,11 @@ BOOST_AUTO_TEST_CASE(the_reference_parser_understands_all_of_it) {
         "db_client_connection_use_time_seconds histogram seconds", "cocp_connected gauge none",
         "cocp_connecting gauge none", "cocp_gets counter none", "cocp_waits counter none",
         "cocp_cancelled counter none", "cocp_rejected counter none", "cocp_connects counter none",
-        "cocp_connect_failures counter none", "cocp_disconnects counter none", "cocp_replaced counter none"}) {
+        "cocp_connect_failures counter none", "cocp_tls_resumed counter none", "cocp_disconnects counter none",
+        "cocp_replaced counter none"}) {
     has("family " + std::string(family) + " explained");
   }
-  BOOST_TEST(count_lines_with(seen, "family ") == 18U);
+  BOOST_TEST(count_lines_with(seen, "family ") == 19U);
 
   const std::string first = " \"" + address + "\" ";
   const std::string second = " \"" + address + "#2\" ";

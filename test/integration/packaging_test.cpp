@@ -223,7 +223,7 @@ BOOST_AUTO_TEST_CASE(a_program_without_run_time_type_information_does_not_link_t
 
 /// The classes and functions, less their namespace, that may be seen from outside.
 const std::regex shown(R"((connection|endpoint|histogram|lease|pool)::.*)"
-                       R"(|(error_category|log_to|operator<<|to_string)\(.*)"
+                       R"(|(certificate_category|error_category|log_to|openmetrics|operator<<|to_string)\(.*)"
                        // What the templates call.
                        R"(|detail::(channel|channel_waiter|pool_waiter|waiter|wait_owner|stream)::.*)"
                        R"(|detail::(queue_of|wait_for_lease)\(.*)"

@@ -577,6 +577,11 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_work_are_refused) {
   auto options = at("localhost:1");
   options.tls->context = nullptr;
   BOOST_TEST(rule(options) == "tls.context: nullptr: must point to a context");
+  BOOST_TEST(rule(at("unix:/path")) ==
+             "tls.server_name: empty: must be given, or verify be false, since \"unix:/path\" has no host name to "
+             "verify");
+  BOOST_TEST(rule(at("unix:/path", "localhost")) == "accepted");
+  BOOST_TEST(rule(at("unix:/path", "", false)) == "accepted");
   BOOST_TEST(rule(at("localhost:1", std::string("a\0b", 3))) == "tls.server_name: \"a\\0...\": must not have a NUL");
 }
 

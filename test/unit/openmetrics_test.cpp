@@ -118,6 +118,7 @@ BOOST_AUTO_TEST_CASE(prints_all_that_the_stats_tell) {
   p.stats.rejected = 12;
   p.stats.connects = 13;
   p.stats.connect_failures = 14;
+  p.stats.tls_resumed = 19;
   p.stats.disconnects = 15;
   p.stats.replaced_dead = 16;
   p.stats.replaced_dirty = 17;
@@ -246,6 +247,9 @@ cocp_connects_total{db_client_connection_pool_name="p"} 13
 # TYPE cocp_connect_failures counter
 # HELP cocp_connect_failures Attempts to connect that failed.
 cocp_connect_failures_total{db_client_connection_pool_name="p"} 14
+# TYPE cocp_tls_resumed counter
+# HELP cocp_tls_resumed Attempts to connect that resumed a TLS session.
+cocp_tls_resumed_total{db_client_connection_pool_name="p"} 19
 # TYPE cocp_disconnects counter
 # HELP cocp_disconnects Connections lost while up.
 cocp_disconnects_total{db_client_connection_pool_name="p"} 15
@@ -307,7 +311,7 @@ BOOST_AUTO_TEST_CASE(each_family_is_there_once_whatever_the_number_of_pools) {
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("# ")) told.push_back(line.substr(0, line.find(' ', 7)));
   }
-  BOOST_TEST(told.size() == 18u * 2 + 3 + 1);
+  BOOST_TEST(told.size() == 19u * 2 + 3 + 1);
   BOOST_TEST(std::set<std::string>(told.begin(), told.end()).size() == told.size());
 }
 

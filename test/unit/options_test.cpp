@@ -52,7 +52,8 @@ const bad bad_rows[] = {
      [](c&, p& o) { o.report_leases = cocp::lease_report{0s}; }},
     {"get_timeout: -1 ns: must not be negative", [](c&, p& o) { o.get_timeout = -1ns; }},
     {"check_after: -2 us: must not be negative", [](c&, p& o) { o.check_after = -2us; }},
-    {"address: \"\": must not be empty; write host:port, host:service or [v6]:port", [](c& o, p&) { o.address = ""; }},
+    {"address: \"\": must not be empty; write host:port, host:service, [v6]:port, unix:/path or unix:@name",
+     [](c& o, p&) { o.address = ""; }},
 };
 
 }  // namespace

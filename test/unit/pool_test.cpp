@@ -112,6 +112,23 @@ BOOST_AUTO_TEST_CASE(the_text_of_a_timeout_says_what_for_how_long_the_counters_a
              "refused)");
 }
 
+BOOST_AUTO_TEST_CASE(the_text_has_what_on_connect_said_of_its_failure) {
+  for (const bool coded : {false, true}) {
+    const auto refuse = [coded](cocp::connection&) -> asio::awaitable<void> {
+      if (coded) throw boost::system::system_error(asio::error::access_denied, "log-in as bob");
+      throw std::runtime_error("WRONGPASS for bob");
+      co_return;
+    };
+    pool_world w({.size = 1}, {.on_connect = refuse});
+    auto got = w.watch(w.pool->get(1s));
+    w.advance(1s);
+    const std::string expected =
+        coded ? "last error: log-in as bob: Permission denied" : "last error: handshake failed: WRONGPASS for bob)";
+    BOOST_TEST_INFO(got->what);
+    BOOST_TEST(got->what.find(expected) != std::string::npos);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_get_that_may_not_wait_fails_at_once) {
   pool_world w({.size = 1, .get_timeout = 0s});
   auto by_argument = w.watch(w.pool->get(0s));
