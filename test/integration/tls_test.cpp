@@ -390,12 +390,17 @@ BOOST_AUTO_TEST_CASE(what_the_server_says_first_reaches_the_next_lease_whole_if_
     co_await until([&] { return server.seen().open == 1; });
     server.push_all("greetings");
     std::string said(9, '\0');
-    // Looked at more than once before anybody reads.
+    {
+      cocp::lease conn = co_await pool.get();
+      auto first = asio::buffer(said.data(), 1);
+      co_await conn->read(first);
+    }
+    // The rest has left the socket, and is looked at more than once before anybody reads it.
     for (int i = 0; i < 3; ++i) pool.try_get().put();
     {
       cocp::lease conn = co_await pool.get();
-      auto in = asio::buffer(said);
-      co_await conn->read(in);
+      auto rest = asio::buffer(said.data() + 1, 8);
+      co_await conn->read(rest);
     }
     BOOST_TEST(said == "greetings");
     BOOST_TEST(pool.stats().connects == 1u);
