@@ -399,6 +399,7 @@ BOOST_AUTO_TEST_CASE(what_the_server_says_first_reaches_the_next_lease_whole_if_
     for (int i = 0; i < 3; ++i) pool.try_get().put();
     {
       cocp::lease conn = co_await pool.get();
+      conn->expires_after(patience);
       auto rest = asio::buffer(said.data() + 1, 8);
       co_await conn->read(rest);
     }
