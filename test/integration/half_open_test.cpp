@@ -7,6 +7,7 @@
 #include "support/fd_check.hpp"
 #include "support/run.hpp"
 #include "support/scripted_server.hpp"
+#include "support/steps.hpp"
 
 #include <cocp.hpp>
 
@@ -33,23 +34,9 @@ namespace {
 
 using clock_type = std::chrono::steady_clock;
 
-template <class Condition>
-asio::awaitable<void> until(Condition condition) {
-  const bool became_true = co_await eventually(condition);
-  BOOST_REQUIRE(became_true);
-}
-
 asio::awaitable<void> write(cocp::connection& c, std::string_view text) {
   const auto out = asio::buffer(text);
   co_await c.write(out);
-}
-
-asio::awaitable<void> echo(cocp::connection& c, std::string_view text) {
-  co_await write(c, text);
-  std::string answer(text.size(), '\0');
-  const auto in = asio::buffer(answer);
-  co_await c.read(in);
-  BOOST_TEST(answer == text);
 }
 
 /// What a coroutine fails with.

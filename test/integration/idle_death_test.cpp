@@ -3,10 +3,10 @@
 
 // The peer ends the connections of a pool while nobody uses them.
 
-#include "support/eventually.hpp"
 #include "support/fd_check.hpp"
 #include "support/run.hpp"
 #include "support/scripted_server.hpp"
+#include "support/steps.hpp"
 
 #include <cocp.hpp>
 
@@ -58,21 +58,6 @@ struct use {
 };
 
 const use uses[] = {{"nothing", false, 0s}, {"an echo", true, 0s}, {"an echo, check_after is an hour", true, 1h}};
-
-template <class Condition>
-asio::awaitable<void> until(Condition condition) {
-  const bool became_true = co_await eventually(condition);
-  BOOST_REQUIRE(became_true);
-}
-
-asio::awaitable<void> echo(cocp::connection& c, std::string_view text) {
-  const auto out = asio::buffer(text);
-  co_await c.write(out);
-  std::string answer(text.size(), '\0');
-  const auto in = asio::buffer(answer);
-  co_await c.read(in);
-  BOOST_TEST(answer == text);
-}
 
 struct fixture {
   fd_check descriptors;

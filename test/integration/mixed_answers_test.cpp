@@ -8,6 +8,7 @@
 #include "support/fd_check.hpp"
 #include "support/late_server.hpp"
 #include "support/run.hpp"
+#include "support/steps.hpp"
 
 #include <cocp.hpp>
 
@@ -55,12 +56,6 @@ const char* const moments[] = {"answered before the next user asks", "answered a
 const char* const next_users[] = {"the next user waits already", "the next user comes later"};
 
 struct abandoned : std::exception {};
-
-template <class Condition>
-asio::awaitable<void> until(Condition condition) {
-  const bool became_true = co_await eventually(condition);
-  BOOST_REQUIRE(became_true);
-}
 
 asio::awaitable<void> ask(cocp::lease& lease, late_server& server) {
   const std::string question = server.late_question();

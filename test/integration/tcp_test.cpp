@@ -20,11 +20,11 @@
 #include <string>
 
 #include "socket_stream.hpp"
-#include "support/eventually.hpp"
 #include "support/fd_check.hpp"
 #include "support/reserved_port.hpp"
 #include "support/run.hpp"
 #include "support/scripted_server.hpp"
+#include "support/steps.hpp"
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -35,12 +35,6 @@ using cocp::error_code;
 
 namespace {
 
-template <class Condition>
-asio::awaitable<void> until(Condition condition) {
-  const bool became_true = co_await eventually(condition);
-  BOOST_REQUIRE(became_true);
-}
-
 /// Whether what was sent came back; for any thread.
 asio::awaitable<bool> echoes(cocp::connection& c, std::string_view text) {
   auto out = asio::buffer(text);
@@ -49,11 +43,6 @@ asio::awaitable<bool> echoes(cocp::connection& c, std::string_view text) {
   auto in = asio::buffer(answer);
   co_await c.read(in);
   co_return sent == text.size() && answer == text;
-}
-
-asio::awaitable<void> echo(cocp::connection& c, std::string_view text) {
-  const bool same = co_await echoes(c, text);
-  BOOST_TEST(same);
 }
 
 struct fixture {

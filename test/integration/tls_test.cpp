@@ -25,6 +25,7 @@
 #include "support/eventually.hpp"
 #include "support/fd_check.hpp"
 #include "support/scripted_server.hpp"
+#include "support/steps.hpp"
 #include "support/tls_server.hpp"
 
 namespace asio = boost::asio;
@@ -49,21 +50,6 @@ struct papers {
     return all;
   }
 };
-
-template <class Condition>
-asio::awaitable<void> until(Condition condition) {
-  const bool became_true = co_await eventually(condition);
-  BOOST_REQUIRE(became_true);
-}
-
-asio::awaitable<void> echo(cocp::connection& c, std::string text) {
-  auto out = asio::buffer(text);
-  co_await c.write(out);
-  std::string answer(text.size(), '\0');
-  auto in = asio::buffer(answer);
-  co_await c.read(in);
-  BOOST_TEST((answer == text));
-}
 
 struct fixture {
   fd_check descriptors;

@@ -20,10 +20,10 @@
 #include <string>
 #include <vector>
 
-#include "support/eventually.hpp"
 #include "support/fd_check.hpp"
 #include "support/nginx_server.hpp"
 #include "support/run.hpp"
+#include "support/steps.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace asio = boost::asio;
@@ -34,12 +34,6 @@ using namespace std::chrono_literals;
 using cocp::error_code;
 
 namespace {
-
-template <class Condition>
-asio::awaitable<void> until(Condition condition) {
-  const bool became_true = co_await eventually(condition);
-  BOOST_REQUIRE(became_true);
-}
 
 /// Sends back what comes. It listens while it lives.
 class echo_server {
@@ -84,15 +78,6 @@ class echo_server {
   stream_protocol::acceptor acceptor_;
   std::vector<std::shared_ptr<stream_protocol::socket>> sessions_;
 };
-
-asio::awaitable<void> echo(cocp::connection& c, std::string text) {
-  auto out = asio::buffer(text);
-  co_await c.write(out);
-  std::string answer(text.size(), '\0');
-  auto in = asio::buffer(answer);
-  co_await c.read(in);
-  BOOST_TEST(answer == text);
-}
 
 struct fixture {
   fd_check descriptors;

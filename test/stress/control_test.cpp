@@ -30,6 +30,7 @@
 
 #include "support/eventually.hpp"
 #include "support/fd_check.hpp"
+#include "support/runner.hpp"
 #include "support/scripted_server.hpp"
 #include "support/seed.hpp"
 
@@ -42,29 +43,6 @@ using cocp::error_code;
 namespace {
 
 using generator = std::mt19937_64;
-
-/// A context that some threads run.
-class runner {
- public:
-  explicit runner(unsigned threads) : io(static_cast<int>(threads)), work_(asio::make_work_guard(io)) {
-    for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { io.run(); });
-  }
-  ~runner() { finish(); }
-
-  /// Waits until there is nothing left to do.
-  void finish() {
-    work_.reset();
-    for (auto& t : threads_) {
-      if (t.joinable()) t.join();
-    }
-  }
-
-  asio::io_context io;
-
- private:
-  asio::executor_work_guard<asio::io_context::executor_type> work_;
-  std::vector<std::thread> threads_;
-};
 
 struct tally {
   std::atomic<unsigned> asked{0};

@@ -27,7 +27,9 @@
 
 #include "support/eventually.hpp"
 #include "support/fd_check.hpp"
+#include "support/runner.hpp"
 #include "support/scripted_server.hpp"
+#include "support/seed.hpp"
 
 namespace asio = boost::asio;
 using namespace cocp::test;
@@ -39,16 +41,6 @@ namespace {
 
 using generator = std::mt19937_64;
 
-std::uint64_t base_seed() {
-  static const std::uint64_t seed = [] {
-    const auto& suite = boost::unit_test::framework::master_test_suite();
-    const std::uint64_t s = suite.argc > 1 ? std::strtoull(suite.argv[1], nullptr, 10) : std::random_device{}();
-    std::clog << "seed " << s << '\n';
-    return s;
-  }();
-  return seed;
-}
-
 /// What comes of a get from outside. No exception: ThreadSanitizer does not see how libstdc++ shares those.
 using outcome = std::pair<error_code, cocp::lease>;
 
@@ -58,29 +50,6 @@ std::future<outcome> get_from_outside(cocp::pool& pool, cocp::duration timeout) 
   pool.async_get(timeout, [p = std::move(promise)](error_code ec, cocp::lease l) { p->set_value({ec, std::move(l)}); });
   return result;
 }
-
-/// A context that some threads run.
-class runner {
- public:
-  explicit runner(unsigned threads) : io(static_cast<int>(threads)), work_(asio::make_work_guard(io)) {
-    for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { io.run(); });
-  }
-  ~runner() { finish(); }
-
-  /// Waits until there is nothing left to do.
-  void finish() {
-    work_.reset();
-    for (auto& t : threads_) {
-      if (t.joinable()) t.join();
-    }
-  }
-
-  asio::io_context io;
-
- private:
-  asio::executor_work_guard<asio::io_context::executor_type> work_;
-  std::vector<std::thread> threads_;
-};
 
 /// Knows who has which connection (rule 1), and how the calls of get ended (rule 6).
 class referee {
@@ -312,20 +281,20 @@ BOOST_AUTO_TEST_SUITE(threads)
 BOOST_AUTO_TEST_CASE(two_threads_and_one_from_outside_share_a_pool) {
   const fd_check descriptors;
   runner both(2);
-  run_traffic(both.io, both.io, false, base_seed());
+  run_traffic(both.io, both.io, false, random_seed());
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_lost_while_the_server_ends_random_sessions) {
   const fd_check descriptors;
   runner both(2);
-  run_traffic(both.io, both.io, true, base_seed() + 1000);
+  run_traffic(both.io, both.io, true, random_seed() + 1000);
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_on_one_context_serves_users_on_another) {
   const fd_check descriptors;
   runner home(1);
   runner users(1);
-  run_traffic(home.io, users.io, true, base_seed() + 2000);
+  run_traffic(home.io, users.io, true, random_seed() + 2000);
 }
 
 BOOST_AUTO_TEST_CASE(a_pool_that_closes_what_is_idle_at_once_serves_everybody) {
@@ -344,7 +313,7 @@ BOOST_AUTO_TEST_CASE(a_pool_that_closes_what_is_idle_at_once_serves_everybody) {
 
 BOOST_AUTO_TEST_CASE(a_pool_is_closed_by_another_thread_during_traffic) {
   const fd_check descriptors;
-  generator random(base_seed() + 3000);
+  generator random(random_seed() + 3000);
   runner servers(1);
   scripted_server server(servers.io.get_executor());
   for (int round = 0; round < 100; ++round) {
@@ -382,7 +351,7 @@ BOOST_AUTO_TEST_CASE(a_pool_is_closed_by_another_thread_during_traffic) {
 
 BOOST_AUTO_TEST_CASE(leases_outlive_their_pool_and_end_on_other_threads) {
   const fd_check descriptors;
-  generator random(base_seed() + 4000);
+  generator random(random_seed() + 4000);
   runner servers(1);
   scripted_server server(servers.io.get_executor());
   for (int round = 0; round < 100; ++round) {
