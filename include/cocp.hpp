@@ -10,3 +10,7 @@
 #include <cocp/options.hpp>
 #include <cocp/pool.hpp>
 #include <cocp/stats.hpp>
+
+/// \namespace cocp
+/// Streams that keep themselves connected, and pools of them, for coroutines on Boost.Asio. `<cocp.hpp>` includes all
+/// of it but `<cocp/tls.hpp>`.

@@ -55,6 +55,7 @@ class supervisor;
 /// as for a socket.
 class COCP_API connection {
  public:
+  /// Holds any executor.
   using executor_type = boost::asio::any_io_executor;
 
   /// Starts dialling, as work on the executor. Succeeds while the endpoint is down.
@@ -72,6 +73,7 @@ class COCP_API connection {
   connection& operator=(const connection&) = delete;
   ~connection();
 
+  /// Where its own work runs, and handlers that have no executor of their own.
   executor_type get_executor() const { return channel_->get_executor(); }
 
   /// Reads at least one byte; `void(error_code, std::size_t)`.

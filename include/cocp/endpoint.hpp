@@ -15,15 +15,18 @@
 namespace cocp {
 
 /// The address of a stream's end, of any family that cocp connects to.
+/// \par Thread safety
+/// As for any value.
 class COCP_API endpoint : public boost::asio::generic::stream_protocol::endpoint {
  public:
+  /// Asio's type for the address of any stream's end.
   using base = boost::asio::generic::stream_protocol::endpoint;
 
   /// No address.
   endpoint() = default;
-  /// \par Thread safety
-  /// As for any value.
+  /// The same address.
   endpoint(const base& other) : base(other) {}
+  /// The same address.
   endpoint(const boost::asio::ip::tcp::endpoint& other) : base(other) {}
 
   endpoint(const boost::asio::local::stream_protocol::endpoint& other) : base(other) {}

@@ -40,5 +40,7 @@ inline error_code make_error_code(errc e) noexcept { return {static_cast<int>(e)
 
 }  // namespace cocp
 
+/// \cond
 template <>
 struct boost::system::is_error_code_enum<cocp::errc> : std::true_type {};
+/// \endcond

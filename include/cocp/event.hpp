@@ -41,7 +41,9 @@ enum class severity { debug, info, warning, error };
 /// \par Lifetime
 /// The views are valid only during the call of the logger.
 struct event {
+  /// What happened.
   event_kind kind = event_kind::connected;
+  /// `debug` for `closed`, `warning` for `connect_failed`, `disconnected` and `lease_overdue`, else `info`.
   severity level = severity::info;
   /// The address as given in `connection_options`.
   std::string_view address;

@@ -41,7 +41,9 @@ class [[nodiscard]] COCP_API lease {
  public:
   /// Empty.
   lease() noexcept = default;
+  /// Leaves `other` empty.
   lease(lease&& other) noexcept : shown_(std::exchange(other.shown_, nullptr)) {}
+  /// Puts back what this holds; leaves `other` empty.
   lease& operator=(lease&& other) noexcept {
     if (this != &other) {
       put();
@@ -58,6 +60,7 @@ class [[nodiscard]] COCP_API lease {
   explicit operator bool() const noexcept { return shown_ != nullptr; }
   /// The connection. Not for an empty lease.
   connection& operator*() const noexcept { return *shown_; }
+  /// The connection; null if empty.
   connection* operator->() const noexcept { return shown_; }
 
   /// Gives the connection back, early. Does nothing if empty.

@@ -17,6 +17,7 @@ namespace cocp {
 struct named_pool {
   /// In UTF-8, and only looked at during the call. Empty: the pool's current address.
   std::string_view name;
+  /// Must live until the call has returned.
   const cocp::pool& pool;
 };
 

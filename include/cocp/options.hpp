@@ -59,8 +59,9 @@ struct connection_options {
   std::optional<duration> connect_timeout = std::chrono::seconds(5);
 
   /// The delay before attempt n+1 is uniform in [c/2, c], c = min(retry_max, retry_min * 2^(n-1)).
-  /// More than zero; `retry_max` not less than `retry_min`.
+  /// More than zero.
   duration retry_min = std::chrono::milliseconds(100);
+  /// What that delay grows to. Not less than `retry_min`.
   duration retry_max = std::chrono::seconds(5);
 
   /// Run after each connect, before anyone may use the connection. When it throws, the attempt has failed. The
@@ -139,8 +140,9 @@ struct pool_options {
 
   /// Run on a connection that was idle for `keepalive_interval` since its last lease or keepalive, as a protocol's ping
   /// is; on at most half of the connections at a time. When it throws, or takes longer than `connect_timeout`, the
-  /// connection is replaced. The interval is more than zero.
+  /// connection is replaced.
   handshake keepalive{};
+  /// See `keepalive`. More than zero.
   duration keepalive_interval = std::chrono::seconds(30);
 
   /// The most dials at once. Not zero.

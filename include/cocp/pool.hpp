@@ -45,6 +45,7 @@ const pool_core& core_of(const pool& p) noexcept;
 /// What waits honours `terminal`, `partial` and `total` cancellation. It never cancels an attempt to connect.
 class COCP_API pool {
  public:
+  /// Holds any executor.
   using executor_type = boost::asio::any_io_executor;
 
   /// Starts dialling at once, as work on the executor. Never blocks; succeeds while the endpoint is down.
@@ -63,6 +64,7 @@ class COCP_API pool {
   pool& operator=(const pool&) = delete;
   ~pool();
 
+  /// Where its own work and the logger run, and handlers that have no executor of their own.
   executor_type get_executor() const;
 
   /// Waits for a connection that is up and clean, at most `pool_options::get_timeout`. First come, first served. When
@@ -83,6 +85,7 @@ class COCP_API pool {
     return boost::asio::async_initiate<CompletionToken, void(error_code, lease)>(
         detail::initiate_get(core_, std::nullopt, where, get_executor()), token);
   }
+  /// The same with a limit of its own; zero or less: do not wait at all.
   template <class CompletionToken = boost::asio::deferred_t>
   auto async_get(duration timeout, CompletionToken&& token = CompletionToken(),
                  std::source_location where = std::source_location::current()) {
