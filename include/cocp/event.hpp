@@ -72,7 +72,8 @@ using logger = std::function<void(const event&)>;
 
 /// A logger that prints each event as one line to `out`. Its calls do not overlap.
 /// \par Lifetime
-/// `out` must outlive every pool and connection that has the logger.
+/// `out` must outlive every pool and connection that has the logger, and live until the execution context has run what
+/// they left to it, or is gone.
 COCP_API logger log_to(std::ostream& out);
 
 }  // namespace cocp
