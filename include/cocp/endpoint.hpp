@@ -29,6 +29,7 @@ class COCP_API endpoint : public boost::asio::generic::stream_protocol::endpoint
   /// The same address.
   endpoint(const boost::asio::ip::tcp::endpoint& other) : base(other) {}
 
+  /// Of a Unix-domain socket.
   endpoint(const boost::asio::local::stream_protocol::endpoint& other) : base(other) {}
 
   /// True if this is an IPv4 or IPv6 address.

@@ -24,7 +24,7 @@ enum class errc {
   closed,
   /// `get` would have had to wait behind `max_waiting` others.
   overloaded,
-  /// No attempt to connect has succeeded, and no other error says why.
+  /// The endpoint cannot be reached, and no other error says why. For users' own code: cocp itself always knows more.
   unavailable,
   /// The peer sent bytes that nobody had asked for (see `pool_options::allow_unread`).
   unsolicited_data,
