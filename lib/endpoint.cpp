@@ -8,6 +8,19 @@
 #include <ostream>
 
 namespace cocp {
+namespace {
+
+/// The same address in the type that Asio has for its family.
+template <class Endpoint>
+Endpoint copy_as(const endpoint& from) {
+  Endpoint e;
+  const std::size_t n = std::min(from.size(), e.capacity());
+  std::memcpy(e.data(), from.data(), n);
+  e.resize(n);
+  return e;
+}
+
+}  // namespace
 
 bool endpoint::is_ip() const noexcept {
   const auto family = protocol().family();
@@ -20,23 +33,14 @@ unsigned short endpoint::port() const { return boost::asio::ip::tcp::endpoint(*t
 
 std::string endpoint::path() const {
   if (protocol().family() != AF_UNIX) return {};
-  boost::asio::local::stream_protocol::endpoint e;
-  const std::size_t n = std::min(size(), e.capacity());
-  std::memcpy(e.data(), data(), n);
-  e.resize(n);
-  std::string path = e.path();
+  std::string path = copy_as<boost::asio::local::stream_protocol::endpoint>(*this).path();
   if (!path.empty() && path.front() == '\0') path.front() = '@';
   return path;
 }
 
 endpoint::operator boost::asio::ip::tcp::endpoint() const {
-  boost::asio::ip::tcp::endpoint e;
-  if (is_ip()) {
-    const std::size_t n = std::min(size(), e.capacity());
-    std::memcpy(e.data(), data(), n);
-    e.resize(n);
-  }
-  return e;
+  if (!is_ip()) return {};
+  return copy_as<boost::asio::ip::tcp::endpoint>(*this);
 }
 
 std::ostream& operator<<(std::ostream& out, const endpoint& e) {

@@ -48,11 +48,12 @@ time_point pool_core::turn() noexcept {
   bool look_now = false;
   {
     const std::lock_guard lock(mutex_);
-    for (std::size_t n = 0; n < timeouts_per_turn && deadlines_.earliest() <= now; ++n) {
-      pool_waiter& w = *deadlines_.first();
-      if (w.queue == &lease_waiters_) ++counters_.timeouts;
-      dequeue(w, errc::timed_out);
-      ended.push_back(w);
+    for (std::size_t n = 0; n < timeouts_per_turn; ++n) {
+      pool_waiter* const w = deadlines_.first();
+      if (!w || w->deadline > now) break;
+      if (w->queue == &lease_waiters_) ++counters_.timeouts;
+      dequeue(*w, errc::timed_out);
+      ended.push_back(*w);
     }
     ended.splice(ended.end(), undelivered_);
     tick_ = now;
