@@ -4,28 +4,51 @@
 #include <cocp/impl/channel.hpp>
 
 #include "environment.hpp"
+#include "error_text.hpp"
 
+#include <new>
 #include <utility>
 
 namespace cocp::detail {
 
-std::shared_ptr<channel> channel::make(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner,
-                                       bool single_use) {
-  return {new channel(std::move(ex), std::move(env), owner, single_use), [](channel* c) { c->orphan(); }};
+using word = stream_word;
+
+std::exception_ptr make_failure(const char* what, const endpoint_label& who, error_code ec) noexcept {
+  try {
+    return make_text_error(ec, std::string(what) + ' ' + *who + ": " + ec.message());
+  } catch (...) {
+    return std::current_exception();
+  }
 }
 
-channel::channel(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner, bool single_use)
-    : ex_(std::move(ex)), env_(std::move(env)), owner_(owner), single_use_(single_use), retired_(single_use) {}
+std::shared_ptr<channel> channel::make(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner,
+                                       channel_use use, endpoint_label who) {
+  return {new channel(std::move(ex), std::move(env), owner, use, std::move(who)), [](channel* c) { c->orphan(); }};
+}
+
+channel::channel(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner, channel_use use,
+                 endpoint_label who)
+    : ex_(std::move(ex)),
+      env_(std::move(env)),
+      owner_(owner),
+      use_(use),
+      retired_(use == channel_use::once_only),
+      who_(std::move(who)) {}
 
 void channel_waiter::settle() noexcept {
   if (!cancelled_late || error) return;
   error = asio::error::operation_aborted;
-  if (begun) channel_.end(operation_, error);
+  if (begun) {
+    error_code ec = error;
+    channel_.end(operation_, ec, false);
+  } else if (operation_ == 0) {
+    channel_.withdraw_consent();
+  }
 }
 
 void channel_waiter::dropped() noexcept {
   error_code ec = asio::error::operation_aborted;
-  if (begun) channel_.end(operation_, ec);
+  if (begun) channel_.end(operation_, ec, false);
 }
 
 channel::~channel() {
@@ -37,127 +60,182 @@ channel::~channel() {
 }
 
 void channel::orphan() noexcept {
+  wait_list nobody;
   bool unused = false;
   {
     const std::lock_guard lock(mutex_);
     owner_ = nullptr;
-    set(orphaned);
-    if (is_up()) lose({errc::closed, {}, ending::surplus}, asio::error::operation_aborted);
+    word_.set(word::orphaned);
+    if (word_.load() & word::up) {
+      note_loss({errc::closed, {}, ending::surplus});
+      take_down(asio::error::operation_aborted, nobody);
+    }
     unused = is_drained();
   }
   // Otherwise the last outstanding operation deletes it (see end_slowly).
   if (unused) delete this;
 }
 
-void channel::end_slowly(unsigned operation, error_code& ec) noexcept {
-  wait_list ready;
+void channel::end_slowly(unsigned operation, error_code& ec, bool moved, endpoint_label* who) noexcept {
+  wait_list ended;
   std::unique_ptr<stream> finished;
   std::shared_ptr<channel> self;
   {
     const std::lock_guard lock(mutex_);
-    if (operation == reading && !ec) set(answered);
-    // Until its bit is cleared the operation keeps the channel alive, so that comes last, and under the lock.
-    const unsigned before = word_.load(std::memory_order_acquire);
-    const bool was_up = before & up;
-    if (ec && !was_up && verdict_) ec = verdict_;
-    if (ec && was_up) {
-      if (ec == asio::error::operation_aborted) {
-        set(dirty);
-      } else {
-        lose({ec, {}, ending::lost}, {});
-      }
+    if (!ec && moved) {
+      word_.step([operation](unsigned w) { return std::optional(word::move(w, operation, true)); });
     }
-    const unsigned now = clear(operation) & ~operation;
-    if (now & up) {
-      if (now & queued) {
-        self = weak_from_this().lock();
-        release_waiters(ready);
-      }
-    } else if (!(now & (reading | writing))) {
-      if (owner_) owner_->on_channel_drained();
+    // Until its bit is cleared the operation keeps the channel alive, so that comes last, and under the lock.
+    const unsigned before = word_.load();
+    if (!(before & word::up)) {
+      // What ends well must not look well either: a composed operation would go on with its next part on the next
+      // stream.
+      if (ec != asio::error::operation_aborted || verdict_) ec = loss_error(operation);
+    } else if (before & word::broken) {
+      if (ec && ec != asio::error::operation_aborted) ec = loss_error(operation);
+    } else if (ec == asio::error::operation_aborted) {
+      word_.set(word::dirty);
+    } else if (ec && use_ != channel_use::alone && operation == reading && ec == asio::error::eof) {
+      if (!(before & word::ended)) lose({ec, {}, ending::lost}, word::ended, {}, ended);
+    } else if (ec) {
+      lose({ec, {}, ending::lost}, word::broken, {}, ended);
+    }
+    if (ec && who) *who = who_;
+    const unsigned now = word_.clear(operation) & ~operation;
+    if (now & word::up) {
+      if (now & word::queued) release_waiters(ended);
+    } else if (word::is_drained(now)) {
+      if (owner_) owner_->on_channel_changed();
       // Closed for good: its supervisor may have gone.
       if (gone_) finished = take_under_lock();
     }
-    if (!(now & orphaned) || (now & (reading | writing))) operation = 0;
+    if (!ended.empty()) self = weak_from_this().lock();
+    if (!(now & word::orphaned) || !word::is_drained(now)) operation = 0;
   }
   if (operation != 0) {
     delete this;
   } else if (self) {
-    complete_all(ready);
+    complete_all(ended);
   }
 }
 
-leftover channel::end_use_slowly(bool spoiled, bool unwanted) noexcept {
+leftover channel::end_use_slowly(bool spoiled, bool unwanted, bool one_way) noexcept {
   wait_list aborted;
   leftover result = leftover::down;
   {
     const std::lock_guard lock(mutex_);
     deadline_ = time_point::max();
-    take_waiters(aborted, asio::error::operation_aborted);
-    const unsigned now = word_.load(std::memory_order_acquire);
-    if (!(now & up)) {
+    const bool queued = take_waiters(aborted, asio::error::operation_aborted);
+    const unsigned now = word_.load();
+    const char* spoilt = nullptr;
+    if (!(now & word::up) || (now & word::lost)) {
       if (!verdict_) verdict_ = asio::error::operation_aborted;
+      if (now & word::up) take_down(verdict_, aborted);
     } else if (unwanted) {
-      lose({{}, "the lease was discarded", ending::dirty}, asio::error::operation_aborted);
-      result = leftover::dirty;
-    } else if (now & (reading | writing)) {
-      lose({{}, "an operation was left outstanding", ending::dirty}, asio::error::operation_aborted);
-      result = leftover::dirty;
-    } else if (now & dirty) {
-      lose({{}, "an operation was cancelled", ending::dirty}, {});
-      result = leftover::dirty;
-    } else if (spoiled && (now & used)) {
-      lose({{}, "the lease was ended by an exception", ending::dirty}, {});
-      result = leftover::dirty;
+      spoilt = "the lease was discarded";
+    } else if (queued || (now & (reading | writing))) {
+      spoilt = "an operation was left outstanding";
+    } else if (now & word::dirty) {
+      spoilt = "an operation was cancelled";
+    } else if (spoiled && (now & word::used)) {
+      spoilt = "the lease was ended by an exception";
+    } else if ((now & word::asked) && !one_way) {
+      spoilt = "nothing was read after the last write: an answer may be on its way";
     } else {
-      result = now & used ? leftover::used : leftover::unused;
-      if (now & used) set(touched);
+      result = now & word::used ? leftover::used : leftover::unused;
+      if (now & word::used) word_.set(word::touched);
     }
-    clear(used | dirty | expired | timed | (gone_ ? 0u : unsigned{closed}));
+    if (spoilt) {
+      note_loss({{}, spoilt, ending::dirty});
+      take_down(asio::error::operation_aborted, aborted);
+      result = leftover::dirty;
+    }
+    word_.clear(word::used | word::asked | word::dirty | word::expired | word::timed | word::apart |
+                (gone_ ? 0u : unsigned{word::closed}));
   }
   complete_all(aborted);
   return result;
 }
 
-void channel::lose(loss why, error_code verdict) noexcept {
-  const unsigned before = clear(up);
-  why.answered = before & answered;
-  why.touched = before & (used | touched);
+void channel::note_loss(loss why) noexcept {
+  const unsigned now = word_.load();
+  why.answered = now & word::answered;
+  why.touched = now & (word::used | word::touched);
   last_loss_ = why;
+  write_error_ = {};
   if (why.cause) last_error_ = why.cause;
-  verdict_ = verdict;
-  if (before & (reading | writing)) {
-    // They end soon; then the channel is drained.
-    stream_->shutdown();
-  } else if (owner_) {
-    owner_->on_channel_drained();
-  }
 }
 
-bool channel::open(std::unique_ptr<stream>& s) {
+void channel::lose(loss why, unsigned how, error_code verdict, wait_list& refused) noexcept {
+  const bool known = word_.load() & word::lost;
+  if (!known) note_loss(why);
+  if (use_ == channel_use::alone) {
+    take_down(verdict, refused);
+    return;
+  }
+  if (known) write_error_ = why.cause;
+  word_.set(how);
+  if (how == word::broken) {
+    verdict_ = verdict;
+    // Nothing can block any more, and what had arrived can still be read (tcp(7); so it is with unix(7)).
+    stream_->shutdown();
+    refuse_waiters(refused, writing);
+  }
+  if (owner_) owner_->on_channel_changed();
+}
+
+void channel::take_down(error_code verdict, wait_list& refused) noexcept {
+  const unsigned before = word_.clear(word::up);
+  verdict_ = verdict;
+  // Those that are outstanding end soon; then the channel is drained.
+  if (before & (reading | writing)) stream_->shutdown();
+  if (use_ != channel_use::alone) refuse_waiters(refused, reading | writing);
+  if (owner_) owner_->on_channel_changed();
+}
+
+bool channel::open(std::unique_ptr<stream>& s, endpoint_label who) {
   wait_list ready;
   {
     const std::lock_guard lock(mutex_);
     if (gone_) return false;
     stream_ = std::move(s);
     socket_ = stream_->plain();
+    who_ = std::move(who);
     verdict_ = {};
+    write_error_ = {};
     generation_.fetch_add(1, std::memory_order_relaxed);
-    clear(used | answered | dirty | touched);
-    set(up);
+    // Whoever waits for the stream in a lease has agreed to it, and nobody else waits there.
+    const bool agreed = use_ != channel_use::leased || !waiters_.empty();
+    word_.step([agreed](unsigned w) { return std::optional(word::open(w, agreed)); });
     release_waiters(ready);
   }
   complete_all(ready);
   return true;
 }
 
-void channel::bring_down(const loss& why, error_code verdict) noexcept {
+void channel::begin_hook() noexcept {
   const std::lock_guard lock(mutex_);
-  if (is_up()) {
-    lose(why, verdict);
-  } else if (verdict) {
-    verdict_ = verdict;
+  hooked_ = true;
+}
+
+void channel::end_hook() noexcept {
+  const std::lock_guard lock(mutex_);
+  hooked_ = false;
+}
+
+void channel::bring_down(const loss& why, error_code verdict) noexcept {
+  wait_list refused;
+  {
+    const std::lock_guard lock(mutex_);
+    const unsigned now = word_.load();
+    if (now & word::up) {
+      if (!(now & word::lost)) note_loss(why);
+      take_down(verdict, refused);
+    } else if (verdict) {
+      verdict_ = verdict;
+    }
   }
+  complete_all(refused);
 }
 
 void channel::disown() noexcept {
@@ -175,7 +253,7 @@ void channel::retire() noexcept {
   {
     const std::lock_guard lock(mutex_);
     retired_ = true;
-    if (!is_up()) take_waiters(ended, errc::closed);
+    if (!(word_.load() & word::up)) take_waiters(ended, errc::closed);
   }
   complete_all(ended);
 }
@@ -186,13 +264,14 @@ void channel::close() noexcept {
     const std::lock_guard lock(mutex_);
     gone_ = true;
     retired_ = true;
-    set(closed);
-    if (is_up()) {
-      lose({{}, {}, ending::surplus}, errc::closed);
+    const unsigned before = word_.set(word::closed);
+    take_waiters(ended, errc::closed);
+    if (before & word::up) {
+      if (!(before & word::lost)) note_loss({{}, {}, ending::surplus});
+      take_down(errc::closed, ended);
     } else {
       verdict_ = errc::closed;
     }
-    take_waiters(ended, errc::closed);
     deadline_ = time_point::max();
     if (timer_) timer_->cancel();
   }
@@ -203,13 +282,12 @@ void channel::close_use() noexcept {
   wait_list ended;
   {
     const std::lock_guard lock(mutex_);
-    set(closed);
-    if (is_up()) {
-      lose({errc::closed, "its user closed it", ending::dirty}, errc::closed);
-    } else {
-      verdict_ = errc::closed;
-    }
+    const unsigned before = word_.set(word::closed);
     take_waiters(ended, errc::closed);
+    if (before & word::up) {
+      lose({errc::closed, "its user closed it", ending::dirty}, word::broken, errc::closed, ended);
+    }
+    verdict_ = errc::closed;
   }
   complete_all(ended);
 }
@@ -227,8 +305,9 @@ std::unique_ptr<stream> channel::take_under_lock() noexcept {
 
 std::unique_ptr<stream> channel::release() noexcept {
   const std::lock_guard lock(mutex_);
-  if ((word_.load(std::memory_order_acquire) & (up | reading | writing)) != up) return nullptr;
-  clear(up);
+  const unsigned now = word_.load();
+  if (!word::is_up(now) || (now & (reading | writing))) return nullptr;
+  word_.clear(word::up);
   socket_ = nullptr;
   return std::move(stream_);
 }
@@ -248,6 +327,20 @@ endpoint channel::remote_endpoint() const {
   return is_up() ? stream_->remote_endpoint() : endpoint();
 }
 
+std::exception_ptr channel::wait_failure(const char* what, error_code ec) const noexcept {
+  try {
+    const std::lock_guard lock(mutex_);
+    std::string text = std::string(what) + ' ' + *who_ + ": " + ec.message();
+    if (ec == errc::timed_out && !is_up()) {
+      text += "; not connected";
+      if (last_error_ && last_error_ != ec) text += ": " + last_error_.message();
+    }
+    return make_text_error(ec, std::move(text));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 void channel::wait(channel_waiter& w) {
   wait_list now;
   bool refused = false;
@@ -259,10 +352,11 @@ void channel::wait(channel_waiter& w) {
       w.error = refusal(w.operation());
       refused = w.error.failed();
       if (!refused) {
+        if (w.operation() == 0 && use_ == channel_use::leased) agree(now);
         w.waiting = true;
         waiters_.push_back(w);
         // The operation in front has no reason to take the lock before it sees this mark; so look again after it.
-        set(queued);
+        word_.set(word::queued);
         release_waiters(now);
       }
     }
@@ -276,20 +370,52 @@ void channel::wait(channel_waiter& w) {
   }
 }
 
-error_code channel::refusal(unsigned operation) noexcept {
-  const unsigned word = word_.load(std::memory_order_acquire);
-  if (word & closed) return errc::closed;
-  if (word & expired) {
-    if (operation != 0) set(dirty);
-    return errc::timed_out;
+void channel::agree(wait_list& refused) noexcept {
+  const unsigned now = word_.load();
+  if (word::is_up(now)) {
+    // Of a redial that nobody waited for any more, perhaps.
+    word_.clear(word::apart);
+    return;
   }
-  if ((word & up) || !retired_) return {};
-  if (!single_use_) return errc::closed;
-  if (verdict_) return verdict_;
-  return last_error_ ? last_error_ : error_code(errc::closed);
+  // From now on nothing is started until the next stream is there.
+  word_.set(word::apart);
+  if (now & word::up) take_down({}, refused);
 }
 
-void channel::cancel(waiter& w) noexcept {
+error_code channel::refusal(unsigned operation) noexcept {
+  const unsigned now = word_.load();
+  if (now & word::closed) return errc::closed;
+  if (now & word::expired) {
+    if (operation != 0) word_.set(word::dirty);
+    return errc::timed_out;
+  }
+  if (use_ == channel_use::alone) return (now & word::up) || !retired_ ? error_code() : error_code(errc::closed);
+  if (operation != 0) {
+    const bool too_late = !(now & word::up) || (now & word::apart) || (operation == writing && (now & word::broken));
+    return too_late ? loss_error(operation) : error_code();
+  }
+  if (word::is_up(now)) return {};
+  // A hook's supervisor waits for its end.
+  if (use_ == channel_use::once_only || hooked_) return loss_error(0);
+  return retired_ ? error_code(errc::closed) : error_code();
+}
+
+error_code channel::loss_error(unsigned operation) const noexcept {
+  if (verdict_) return verdict_;
+  if (operation == writing && write_error_) return write_error_;
+  if (last_loss_.cause) return last_loss_.cause;
+  return errc::closed;
+}
+
+error_code channel::why_not(unsigned operation) const noexcept {
+  const unsigned now = word_.load();
+  if ((now & word::up) && !(operation == writing && (now & word::broken))) return {};
+  const std::lock_guard lock(mutex_);
+  return loss_error(operation);
+}
+
+void channel::cancel(waiter& target) noexcept {
+  auto& w = static_cast<channel_waiter&>(target);
   wait_list ended;
   {
     const std::lock_guard lock(mutex_);
@@ -302,17 +428,34 @@ void channel::cancel(waiter& w) noexcept {
     w.error = asio::error::operation_aborted;
     waiters_.erase(waiters_.iterator_to(w));
     ended.push_back(w);
+    // It may be a later part of a composed operation, which stops here.
+    if (w.operation() != 0) word_.set(word::dirty);
   }
   complete_all(ended);
 }
 
-void channel::take_waiters(wait_list& into, error_code ec) noexcept {
+bool channel::take_waiters(wait_list& into, error_code ec) noexcept {
+  bool operations = false;
   for (waiter& w : waiters_) {
     w.waiting = false;
     w.error = ec;
+    operations = operations || static_cast<channel_waiter&>(w).operation() != 0;
   }
   into.splice(into.end(), waiters_);
-  clear(queued);
+  word_.clear(word::queued);
+  return operations;
+}
+
+void channel::refuse_waiters(wait_list& into, unsigned operations) noexcept {
+  for (auto i = waiters_.begin(); i != waiters_.end();) {
+    auto& w = static_cast<channel_waiter&>(*i++);
+    if (!(w.operation() & operations)) continue;
+    w.waiting = false;
+    w.error = loss_error(w.operation());
+    waiters_.erase(waiters_.iterator_to(w));
+    into.push_back(w);
+  }
+  if (waiters_.empty()) word_.clear(word::queued);
 }
 
 void channel::release_waiters(wait_list& into) noexcept {
@@ -325,7 +468,7 @@ void channel::release_waiters(wait_list& into) noexcept {
     waiters_.erase(waiters_.iterator_to(w));
     into.push_back(w);
   }
-  if (waiters_.empty()) clear(queued);
+  if (waiters_.empty()) word_.clear(word::queued);
 }
 
 void channel::complete_all(wait_list& list) noexcept {
@@ -334,7 +477,7 @@ void channel::complete_all(wait_list& list) noexcept {
     list.pop_front();
     if (deliver(w)) continue;
     const std::lock_guard lock(mutex_);
-    if (owner_) owner_->on_channel_drained();
+    if (owner_) owner_->on_channel_changed();
   }
 }
 
@@ -350,13 +493,20 @@ bool channel::deliver(waiter& w) noexcept {
   }
 }
 
-bool channel::retry_completions() noexcept {
+bool channel::try_again() noexcept {
   wait_list again;
+  bool all = true;
   {
     const std::lock_guard lock(mutex_);
     again.swap(undelivered_);
+    if (deadline_ < armed_) {
+      try {
+        arm(deadline_);
+      } catch (const std::bad_alloc&) {
+        all = false;
+      }
+    }
   }
-  bool all = true;
   while (!again.empty()) {
     waiter& w = again.front();
     again.pop_front();
@@ -369,15 +519,20 @@ void channel::expires_after(duration d) {
   wait_list ended;
   {
     const std::lock_guard lock(mutex_);
-    deadline_ = later(env_->now(), d);
-    set(timed);
-    clear(expired);
-    if (d <= duration::zero()) {
-      expire();
-      take_waiters(ended, errc::timed_out);
-    } else if (deadline_ < armed_) {
-      arm(deadline_);
+    const time_point t = later(env_->now(), d);
+    if (d > duration::zero() && t < armed_) {
+      try {
+        arm(t);
+      } catch (...) {
+        // The wait for the limit that there was may be gone.
+        if (owner_) owner_->on_channel_changed();
+        throw;
+      }
     }
+    deadline_ = t;
+    word_.set(word::timed);
+    word_.clear(word::expired);
+    if (d <= duration::zero()) expire(ended);
   }
   complete_all(ended);
 }
@@ -385,18 +540,20 @@ void channel::expires_after(duration d) {
 void channel::expires_never() noexcept {
   const std::lock_guard lock(mutex_);
   deadline_ = time_point::max();
-  clear(expired);
+  word_.clear(word::expired);
 }
 
 void channel::arm(time_point t) {
   if (!ex_) return;
   if (!timer_) timer_ = env_->make_timer(ex_);
+  // A wait that is pending ends with this; until there is another, there is none.
+  armed_ = time_point::max();
   timer_->expires_at(t);
-  armed_ = t;
   auto strike = [self = shared_from_this()](error_code ec) {
     if (!ec) self->on_timer();
   };
   timer_->async_wait(std::move(strike));
+  armed_ = t;
 }
 
 void channel::on_timer() {
@@ -406,21 +563,27 @@ void channel::on_timer() {
     armed_ = time_point::max();
     if (deadline_ == time_point::max()) return;
     if (env_->now() < deadline_) {
-      arm(deadline_);
-      return;
+      try {
+        arm(deadline_);
+        return;
+      } catch (const std::bad_alloc&) {
+        // Its owner tries again. If there is none this is an attempt's, which has another limit of its own.
+        if (owner_) owner_->on_channel_changed();
+        return;
+      }
     }
-    expire();
-    take_waiters(ended, errc::timed_out);
+    expire(ended);
   }
   complete_all(ended);
 }
 
-void channel::expire() noexcept {
-  set(expired);
-  const unsigned now = word_.load(std::memory_order_acquire);
-  if ((now & up) && (now & (reading | writing))) {
-    lose({errc::timed_out, "an operation expired", ending::dirty}, errc::timed_out);
+void channel::expire(wait_list& refused) noexcept {
+  deadline_ = time_point::max();
+  const unsigned now = word_.set(word::expired);
+  if ((now & word::up) && (now & (reading | writing))) {
+    lose({errc::timed_out, "an operation expired", ending::dirty}, word::broken, errc::timed_out, refused);
   }
+  if (take_waiters(refused, errc::timed_out)) word_.set(word::dirty);
 }
 
 void channel::shutdown() noexcept {
@@ -431,8 +594,8 @@ void channel::shutdown() noexcept {
     const std::lock_guard lock(mutex_);
     gone_ = true;
     retired_ = true;
-    set(closed);
-    clear(up);
+    word_.set(word::closed);
+    word_.clear(word::up);
     socket_ = nullptr;
     s = std::move(stream_);
     t = std::move(timer_);

@@ -7,7 +7,10 @@
 #include "outage_gate.hpp"
 #include "supervisor.hpp"
 
+#include <boost/asio/redirect_error.hpp>
+
 #include <algorithm>
+#include <exception>
 
 namespace cocp {
 
@@ -22,7 +25,7 @@ class lone_connection final : public supervisor::client {
         to_(make_destination(options_.address, options_)),
         env_(context_service::of(ex).environment()),
         gate_(options_.retry_min, options_.retry_max, 1),
-        keeper(std::make_shared<supervisor>(ex, options_, *this, true)) {}
+        keeper(std::make_shared<supervisor>(ex, options_, *this, channel_use::alone, true)) {}
 
   time_point may_dial(time_point now) noexcept override {
     gate_.pass(now);
@@ -77,21 +80,35 @@ connection::~connection() {
 
 boost::asio::awaitable<void> connection::ready() {
   auto users = channel_;
+  error_code ec;
+  auto token = boost::asio::redirect_error(boost::asio::use_awaitable, ec);
   auto start = [users](auto handler) {
     using op = detail::wait_op<detail::channel_waiter, decltype(handler)>;
     users->wait(*op::create(std::move(handler), users->get_executor(), users, *users, 0u));
   };
-  co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(error_code)>(
-      std::move(start), boost::asio::use_awaitable);
+  co_await boost::asio::async_initiate<decltype(token), void(error_code)>(std::move(start), token);
+  if (ec) std::rethrow_exception(users->wait_failure("ready", ec));
 }
 
-boost::asio::awaitable<void> connection::write_rest(std::vector<boost::asio::const_buffer> buffers, std::size_t sent) {
+boost::asio::awaitable<void> connection::write_rest(detail::operation<detail::channel::writing> op,
+                                                    std::vector<boost::asio::const_buffer> buffers, std::size_t sent) {
   for (auto& b : buffers) {
     const std::size_t n = std::min(sent, b.size());
     b += n;
     sent -= n;
   }
-  co_await boost::asio::async_write(*this, buffers, boost::asio::use_awaitable);
+  constexpr detail::told_by_exception told{"write"};
+  using work = detail::write_all_of<std::vector<boost::asio::const_buffer>>;
+  auto start = [this, &op, &buffers, told](auto handler) {
+    work rest{std::move(buffers)};
+    if (op) {
+      detail::start_begun(std::move(op), rest, told, std::move(handler));
+    } else {
+      detail::start_operation(*channel_, std::move(rest), told, std::move(handler));
+    }
+  };
+  constexpr const auto& token = boost::asio::use_awaitable;
+  co_await boost::asio::async_initiate<decltype(token), void(std::exception_ptr, std::size_t)>(std::move(start), token);
 }
 
 void connection::close() noexcept {

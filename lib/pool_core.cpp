@@ -153,7 +153,7 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
     // Only the destructor can be part of an unwinding, and only the thread that unwinds knows of it.
     return how == lease::way::destroyed && !self.options_.keep_on_exception && std::uncaught_exceptions() > 0;
   };
-  const leftover left = s.users().end_use(spoiled, how == lease::way::discarded);
+  const leftover left = s.users().end_use(spoiled, how == lease::way::discarded, self.options_.one_way);
   std::unique_lock lock(self.mutex_);
   --self.leased_;
   s.fresh = true;
@@ -615,7 +615,9 @@ void pool_core::end_hook(slot& s) noexcept {
 }
 
 void pool_core::slot_served(slot& s) noexcept {
-  s.users().end_use([] { return false; }, false);
+  // A ping need not be answered; what on_return has asked must be.
+  const bool one_way = options_.one_way || s.hook == &options_.keepalive;
+  s.users().end_use([] { return false; }, false, one_way);
   std::unique_lock lock(mutex_);
   end_hook(s);
   if (!s.users().is_up()) {

@@ -35,6 +35,9 @@ struct failure {
   std::string reason;
 };
 
+/// Kept by what it is a part of.
+endpoint_label label_of(const std::shared_ptr<const destination>& to) { return {to, &to->text}; }
+
 asio::awaitable<failure> call(const handshake& h, connection& c) {
   try {
     co_await h(c);
@@ -50,7 +53,7 @@ asio::awaitable<failure> call(const handshake& h, connection& c) {
 
 }  // namespace
 
-supervisor::supervisor(const asio::any_io_executor& ex, const connection_options& options, client& who,
+supervisor::supervisor(const asio::any_io_executor& ex, const connection_options& options, client& who, channel_use use,
                        bool allow_unread)
     : options_(options),
       client_(who),
@@ -58,7 +61,7 @@ supervisor::supervisor(const asio::any_io_executor& ex, const connection_options
       env_(context_service::of(ex).environment()),
       ex_(ex),
       strand_(asio::make_strand(ex)),
-      channel_(channel::make(ex, env_, this, false)),
+      channel_(channel::make(ex, env_, this, use, std::make_shared<const std::string>(options.address))),
       alarm_(ex, *env_),
       watchdog_(env_->make_timer(ex)) {
   context_service::of(ex).add(*this);
@@ -100,41 +103,45 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     const unsigned attempts = client_.failures() + 1;
     tell(options_.logger, {event_kind::connected, severity::info, to_->text, {}, attempts, {}, {}});
     const bool resumed = a.connected->resumed();
-    if (!channel_->open(a.connected)) break;
+    if (!channel_->open(a.connected, label_of(to_))) break;
     client_.on_connected(since - begun, resumed);
-    co_await until_drained();
+    co_await until_lost();
     if (stopping()) break;
     const loss why = channel_->last_loss();
-    channel_->take().reset();
     // An endpoint that accepts and closes is not hammered: such a connect counts as a failed attempt. Nor has a server
     // that speaks first without leave failed less for being a moment late.
     const bool spoke_first = why.cause == errc::unsolicited_data && !why.touched;
     const bool early =
         (why.kind == ending::lost || spoke_first) && !why.answered && env_->now() - since < options_.retry_min;
-    const duration delay = client_.on_down(why, early);
-    switch (why.kind) {
-      case ending::lost:
-        tell(options_.logger,
-             {event_kind::disconnected, severity::warning, to_->text, why.cause, 0, delay, why.reason});
-        break;
-      case ending::dirty:
-      case ending::dead:
-      case ending::aged:
-      case ending::moved:
-        tell(options_.logger, {event_kind::replaced, severity::info, to_->text, why.cause, 0, delay, why.reason});
-        break;
-      case ending::surplus:
-        tell(options_.logger, {event_kind::closed, severity::debug, to_->text, why.cause, 0, {}, why.reason});
-    }
+    tell_loss(why, client_.on_down(why, early));
+    co_await until_drained();
+    if (stopping()) break;
+    channel_->take().reset();
   }
   if (channel_->is_drained()) channel_->take().reset();
-  while (!channel_->retry_completions()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));
+  while (!channel_->try_again()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));
   // What was not wanted was closed before.
   if (client_.is_wanted()) {
     to_ = client_.target();
     tell(options_.logger, {event_kind::closed, severity::debug, to_->text, {}, 0, {}, {}});
   }
   client_.on_stopped();
+}
+
+void supervisor::tell_loss(const loss& why, duration delay) const noexcept {
+  switch (why.kind) {
+    case ending::lost:
+      tell(options_.logger, {event_kind::disconnected, severity::warning, to_->text, why.cause, 0, delay, why.reason});
+      break;
+    case ending::dirty:
+    case ending::dead:
+    case ending::aged:
+    case ending::moved:
+      tell(options_.logger, {event_kind::replaced, severity::info, to_->text, why.cause, 0, delay, why.reason});
+      break;
+    case ending::surplus:
+      tell(options_.logger, {event_kind::closed, severity::debug, to_->text, why.cause, 0, {}, why.reason});
+  }
 }
 
 asio::awaitable<supervisor::attempt> supervisor::try_once() {
@@ -178,8 +185,8 @@ error_code supervisor::first_look(stream& s) const noexcept {
 asio::awaitable<void> supervisor::shake_hands(attempt& a) {
   // A channel of its own: it works while the users of the other one still wait. Operations that on_connect leaves
   // behind keep it, so the stream goes only when they have ended.
-  handshake_ = channel::make(ex_, env_, nullptr, true);
-  handshake_->open(a.connected);
+  handshake_ = channel::make(ex_, env_, nullptr, channel_use::once_only, label_of(to_));
+  handshake_->open(a.connected, label_of(to_));
   connection c(handshake_);
   failure f = co_await call(options_.on_connect, c);
   if (!f.error) {
@@ -199,12 +206,14 @@ asio::awaitable<void> supervisor::run_hook(hook h) {
   try {
     late_ending_ = h.failure;
     handshake_ = channel_;
+    channel_->begin_hook();
     start_watchdog();
     connection c(channel_);
     f = co_await call(*h.run, c);
   } catch (const std::bad_alloc&) {
     f.error = make_error_code(boost::system::errc::not_enough_memory);
   }
+  channel_->end_hook();
   handshake_.reset();
   if (error_code verdict = end_watchdog()) f = {verdict, {}};
   // A cancelled coroutine would throw at the next co_await.
@@ -214,8 +223,8 @@ asio::awaitable<void> supervisor::run_hook(hook h) {
   channel_->bring_down({f.error, hook_failure_, h.failure}, {});
 }
 
-asio::awaitable<void> supervisor::until_drained() {
-  while (!stopping() && !channel_->is_drained()) {
+asio::awaitable<void> supervisor::until_lost() {
+  while (!stopping() && channel_->is_up()) {
     const hook h = client_.next_hook();
     if (!h.run) {
       co_await rest(time_point::max());
@@ -232,8 +241,12 @@ asio::awaitable<void> supervisor::until_drained() {
   }
 }
 
+asio::awaitable<void> supervisor::until_drained() {
+  while (!stopping() && !channel_->is_drained()) co_await rest(time_point::max());
+}
+
 asio::awaitable<void> supervisor::rest(time_point t) {
-  const bool delivered = channel_->retry_completions();
+  const bool delivered = channel_->try_again();
   co_await alarm_.wait_until(delivered ? t : std::min(t, later(env_->now(), redelivery_pause)));
 }
 
@@ -286,7 +299,7 @@ void supervisor::drop_attempt() noexcept {
   if (watchdog_) watchdog_->cancel();
 }
 
-void supervisor::on_channel_drained() noexcept { alarm_.ring(); }
+void supervisor::on_channel_changed() noexcept { alarm_.ring(); }
 
 void supervisor::on_context_shutdown() noexcept {
   stopping_.store(true, std::memory_order_release);

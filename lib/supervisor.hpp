@@ -58,7 +58,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     virtual hook next_hook() noexcept = 0;
     /// The stream is down if it failed.
     virtual void on_hook_done() noexcept = 0;
-    /// It is down again, and closed. `early`: so soon that its attempt failed after all. The delay before the next one.
+    /// It was lost, or given up; its user may still have it. `early`: so soon that its attempt failed after all. The
+    /// delay before the next one.
     virtual duration on_down(const loss& why, bool early) noexcept = 0;
     /// `run` has ended.
     virtual void on_stopped() noexcept = 0;
@@ -67,8 +68,9 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     ~client() = default;
   };
 
-  /// `options` must outlive this. `allow_unread`: the server may speak first.
-  supervisor(const asio::any_io_executor& ex, const connection_options& options, client& who, bool allow_unread);
+  /// `options` must outlive this. `use`: who has the stream; `allow_unread`: the server may speak first.
+  supervisor(const asio::any_io_executor& ex, const connection_options& options, client& who, channel_use use,
+             bool allow_unread);
   ~supervisor() { channel_->disown(); }
 
   /// Starts the loop, as work on the executor; `keep` keeps `client` and `options` alive while it runs.
@@ -86,7 +88,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
 
   const std::shared_ptr<channel>& users() const noexcept { return channel_; }
 
-  void on_channel_drained() noexcept override;
+  void on_channel_changed() noexcept override;
   void on_context_shutdown() noexcept override;
   std::shared_ptr<void> hold() noexcept override { return weak_from_this().lock(); }
 
@@ -104,8 +106,11 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   error_code first_look(stream& s) const noexcept;
   asio::awaitable<void> shake_hands(attempt& a);
   asio::awaitable<void> run_hook(hook h);
-  /// Until the stream is to be closed, or the loop to end.
+  /// Until the stream is lost, or the loop to end; runs hooks meanwhile.
+  asio::awaitable<void> until_lost();
+  /// Until its user has given it up, or the loop is to end.
   asio::awaitable<void> until_drained();
+  void tell_loss(const loss& why, duration delay) const noexcept;
   /// Sleeps until something changes, or until `t`.
   asio::awaitable<void> rest(time_point t);
 

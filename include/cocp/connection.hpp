@@ -13,14 +13,11 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/read_until.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/system/system_error.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -37,22 +34,35 @@ class supervisor;
 /// A stream that keeps itself connected. It models Asio's AsyncReadStream and AsyncWriteStream, so every composed
 /// operation works on it.
 ///
-/// While connected, an operation goes straight to the socket. An operation that fails returns its error, with the bytes
-/// transferred, to its caller; the stream is then redialled, and operations started meanwhile wait until it is up
-/// again, bounded by `expires_after` and by cancellation. After `close()` every operation, waiting or new, ends with
-/// `errc::closed`.
+/// While connected, an operation goes straight to the socket.
 ///
-/// One read and one write may be outstanding at a time; a second one of a kind waits for the first.
+/// **By itself**: an operation that fails returns its error, with the bytes transferred, to its caller. Operations that
+/// are started then wait until the stream was redialled, bounded by `expires_after` and by cancellation; the redial
+/// begins once none is outstanding. One that ends well although its stream is already down reports the loss together
+/// with its bytes: so no operation has parts on two streams, if each part of it is started in the handler of the one
+/// before, as Asio's and Beast's are.
+///
+/// **Through a lease**, and in `on_connect`, `on_return` and `keepalive`: one stream from the beginning to the end. An
+/// end of file ends reads only; writes go on until they fail. After any other failure reads still deliver what had
+/// arrived; then they, and writes at once, fail with the loss's error. Nothing waits for another stream but `ready()`.
+///
+/// One read and one write may be outstanding at a time. A second one of a kind waits for the first. `read`,
+/// `read_until` and `write` are one operation each from their first byte to their last; of a composed operation from
+/// elsewhere each part is one, so that the parts of two that write at once may mix, as on a socket.
+///
+/// After `close()` every operation, waiting or new, ends with `errc::closed`.
+///
+/// What the awaitables throw is a `boost::system::system_error` whose text names the operation and the endpoint, as in
+/// "read localhost:7: End of file".
 ///
 /// \par Thread safety
 /// As for an Asio socket: one user at a time. `close`, `is_connected`, `generation` and `last_error` may be called from
 /// any thread.
 /// \par Cancellation
-/// Operations honour the handler's cancellation slot as Asio's sockets do, and all of its types while they wait for the
-/// stream. A cancelled operation leaves the stream up.
-/// \par Lifetime
-/// The destructor closes. It blocks on nothing. Buffers must stay valid until the handler of the operation was called,
-/// as for a socket.
+/// Operations honour the handler's cancellation slot as Asio's sockets do, and all of its types while they wait. A
+/// cancelled operation leaves the stream up, and a lease dirty. The slot may go before the operation has ended, or
+/// serve another operation: then this one cannot be cancelled any more. \par Lifetime The destructor closes. It blocks
+/// on nothing. Buffers must stay valid until the handler of the operation was called, as for a socket.
 class COCP_API connection {
  public:
   /// Holds any executor.
@@ -78,42 +88,55 @@ class COCP_API connection {
 
   /// Reads at least one byte; `void(error_code, std::size_t)`.
   template <class MutableBufferSequence, class CompletionToken = boost::asio::deferred_t>
-  auto async_read_some(const MutableBufferSequence& buffers, CompletionToken&& token = CompletionToken()) {
+  requires boost::asio::is_mutable_buffer_sequence<MutableBufferSequence>::value auto async_read_some(
+      const MutableBufferSequence& buffers, CompletionToken&& token = CompletionToken()) {
     return boost::asio::async_initiate<CompletionToken, void(error_code, std::size_t)>(
-        initiate<detail::channel::reading>{this}, token, buffers);
+        initiate{this}, token, detail::read_some_of<MutableBufferSequence>{buffers}, detail::told_by_code());
   }
 
   /// Writes at least one byte; `void(error_code, std::size_t)`.
   template <class ConstBufferSequence, class CompletionToken = boost::asio::deferred_t>
-  auto async_write_some(const ConstBufferSequence& buffers, CompletionToken&& token = CompletionToken()) {
+  requires boost::asio::is_const_buffer_sequence<ConstBufferSequence>::value auto async_write_some(
+      const ConstBufferSequence& buffers, CompletionToken&& token = CompletionToken()) {
     return boost::asio::async_initiate<CompletionToken, void(error_code, std::size_t)>(
-        initiate<detail::channel::writing>{this}, token, buffers);
+        initiate{this}, token, detail::write_some_of<ConstBufferSequence>{buffers}, detail::told_by_code());
   }
 
   /// Reads at least one byte and returns how many.
   template <class MutableBufferSequence>
-  boost::asio::awaitable<std::size_t> read_some(const MutableBufferSequence& buffers) {
-    return async_read_some(buffers, boost::asio::use_awaitable);
+  requires boost::asio::is_mutable_buffer_sequence<MutableBufferSequence>::value boost::asio::awaitable<std::size_t>
+  read_some(const MutableBufferSequence& buffers) {
+    return await("read_some", detail::read_some_of<MutableBufferSequence>{buffers});
   }
 
   /// Fills the buffers and returns their size.
   template <class MutableBufferSequence>
-  boost::asio::awaitable<std::size_t> read(const MutableBufferSequence& buffers) {
-    return boost::asio::async_read(*this, buffers, boost::asio::use_awaitable);
+  requires boost::asio::is_mutable_buffer_sequence<MutableBufferSequence>::value boost::asio::awaitable<std::size_t>
+  read(const MutableBufferSequence& buffers) {
+    return await("read", detail::read_all_of<MutableBufferSequence>{buffers});
   }
 
   /// Sends all of the buffers and returns their size. What the socket takes at once is sent without going through the
-  /// scheduler.
+  /// scheduler, 64 times in a row at most.
   template <class ConstBufferSequence>
-  boost::asio::awaitable<std::size_t> write(ConstBufferSequence buffers) {
-    error_code ec;
-    const std::size_t sent = detail::write_now(*channel_, buffers, ec);
-    if (ec) throw boost::system::system_error(ec, "write");
+  requires boost::asio::is_const_buffer_sequence<ConstBufferSequence>::value boost::asio::awaitable<std::size_t> write(
+      ConstBufferSequence buffers) {
     const std::size_t size = boost::asio::buffer_size(buffers);
-    if (sent != 0 && sent == size) co_return size;
+    auto op = detail::operation<detail::channel::writing>::try_begin(*channel_);
+    std::size_t sent = 0;
+    if (op && !channel_->is_greedy()) {
+      error_code ec;
+      sent = channel_->raw().send_now(buffers, ec);
+      if (ec || (sent == size && sent != 0)) {
+        detail::endpoint_label who;
+        op.end(ec, sent, &who);
+        if (ec) std::rethrow_exception(detail::make_failure("write", who, ec));
+        co_return size;
+      }
+    }
     std::vector<boost::asio::const_buffer> rest(boost::asio::buffer_sequence_begin(buffers),
                                                 boost::asio::buffer_sequence_end(buffers));
-    co_await write_rest(std::move(rest), sent);
+    co_await write_rest(std::move(op), std::move(rest), sent);
     co_return size;
   }
 
@@ -121,9 +144,16 @@ class COCP_API connection {
   /// `boost::asio::async_read_until` says which buffers and delimiters there are.
   template <class DynamicBuffer, class Delimiter>
   boost::asio::awaitable<std::size_t> read_until(DynamicBuffer&& buffer, Delimiter delimiter) {
-    return boost::asio::async_read_until(*this, std::forward<DynamicBuffer>(buffer), std::move(delimiter),
-                                         boost::asio::use_awaitable);
+    using buffer_type = std::decay_t<DynamicBuffer>;
+    // asio::streambuf cannot be copied, and outlives the operation.
+    using kept = std::conditional_t<std::is_copy_constructible_v<buffer_type>, buffer_type, DynamicBuffer&&>;
+    return await("read_until",
+                 detail::read_up_to<kept, Delimiter>{std::forward<DynamicBuffer>(buffer), std::move(delimiter)});
   }
+
+  /// What was written last has no answer (NATS PUB, MQTT with QoS 0, memcached's noreply): a lease may end behind it.
+  /// As `pool_options::one_way`, for that alone.
+  void no_answer() noexcept { channel_->note_no_answer(); }
 
   /// Bounds all operations started from now on, waiting for the stream included: what is outstanding at that time fails
   /// with `errc::timed_out`, and so does, at once, what is started after it. A duration of zero or less has passed.
@@ -132,11 +162,16 @@ class COCP_API connection {
   /// Takes the bound away.
   void expires_never() { channel_->expires_never(); }
 
-  /// Waits until connected. Fails with `errc::closed` or `errc::timed_out` (`expires_after`).
+  /// Waits until connected. In a lease it is also the consent to go on with another stream, if the lease's own is lost:
+  /// that is given up, and when no operation of the lease is outstanding it is redialled. The lease then goes on with
+  /// the new stream, clean, with a new `generation()`. Until then its operations fail with the loss's error.
+  /// \par Errors
+  /// `errc::timed_out` (`expires_after`), `operation_aborted`; `errc::closed` after `close()`, in a lease also after
+  /// the pool's. In a hook, which has only one stream, the loss's error.
   boost::asio::awaitable<void> ready();
 
-  /// True if the stream is up, as far as is known here.
-  bool is_connected() const noexcept { return channel_->is_up(); }
+  /// True if the stream is up, as far as is known here; in a lease, if it may be used.
+  bool is_connected() const noexcept { return channel_->is_usable(); }
   /// The number of connects made so far.
   std::uint64_t generation() const noexcept { return channel_->generation(); }
   /// Why the last attempt or stream ended; empty if none has.
@@ -152,20 +187,26 @@ class COCP_API connection {
   friend detail::slot;
   friend detail::supervisor;
 
-  template <unsigned Kind>
   struct initiate {
     using executor_type = connection::executor_type;
     connection* self;
 
     executor_type get_executor() const noexcept { return self->get_executor(); }
 
-    template <class Handler, class Buffers>
-    void operator()(Handler&& handler, const Buffers& buffers) const {
-      detail::start_operation<Kind>(*self->channel_, buffers, std::forward<Handler>(handler));
+    template <class Handler, class Work, class Told>
+    void operator()(Handler&& handler, Work work, Told told) const {
+      detail::start_operation(*self->channel_, std::move(work), told, std::forward<Handler>(handler));
     }
   };
 
-  boost::asio::awaitable<void> write_rest(std::vector<boost::asio::const_buffer> buffers, std::size_t sent);
+  template <class Work>
+  boost::asio::awaitable<std::size_t> await(const char* what, Work work) {
+    return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(std::exception_ptr, std::size_t)>(
+        initiate{this}, boost::asio::use_awaitable, std::move(work), detail::told_by_exception{what});
+  }
+
+  boost::asio::awaitable<void> write_rest(detail::operation<detail::channel::writing> op,
+                                          std::vector<boost::asio::const_buffer> buffers, std::size_t sent);
 
   /// A view of a channel that others own.
   explicit connection(std::shared_ptr<detail::channel> users) noexcept;

@@ -31,9 +31,11 @@ struct lease_info {
 ///
 /// \par Thread safety
 /// One user at a time. Different leases are independent, and a lease may be destroyed on any thread.
+/// A lease is one stream: it begins with one that is up, and nothing of it reaches another unless it agrees to go on
+/// with that (`connection::ready`). Its end wants the answer read: a lease whose last operation that moved bytes was a
+/// write has its connection replaced (see `pool_options::one_way` and `connection::no_answer`).
 /// \par Cancellation
-/// What is cancelled while an operation is outstanding is seen, and the connection is replaced. A user that goes away
-/// between a request and reading its answer, and swallows the cancellation, must `discard` it: nobody else can know.
+/// What is cancelled while an operation is outstanding is seen, and the connection is replaced.
 /// \par Lifetime
 /// A lease may outlive its pool: the connection stays usable, and closes when it is put back. What is outstanding on
 /// the connection when it is put back ends with `operation_aborted`, and the connection is replaced.

@@ -130,6 +130,12 @@ struct pool_options {
   /// True for protocols whose server may speak first or push: unread bytes do not make a connection dirty.
   bool allow_unread = false;
 
+  /// True for protocols without answers (syslog, statsd): a lease may end with a write after which nothing was read. If
+  /// false, that has its connection replaced: an answer may be on its way, which the next user would take for his own.
+  /// For single writes that have no answer there is `connection::no_answer`. `keepalive` need not wait for its answer,
+  /// `on_return` must.
+  bool one_way = false;
+
   /// False: a lease that started an operation and is destroyed while an exception propagates has its connection
   /// replaced, not reused.
   bool keep_on_exception = false;

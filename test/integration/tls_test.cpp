@@ -7,6 +7,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
@@ -575,6 +576,45 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_work_are_refused) {
   BOOST_TEST(rule(at("unix:/path", "localhost")) == "accepted");
   BOOST_TEST(rule(at("unix:/path", "", false)) == "accepted");
   BOOST_TEST(rule(at("localhost:1", std::string("a\0b", 3))) == "tls.server_name: \"a\\0...\": must not have a NUL");
+}
+
+// Rules 3 and 13.
+BOOST_DATA_TEST_CASE(a_lease_is_one_stream, data::make({tls_version::tls_1_2, tls_version::tls_1_3}), version) {
+  tls_server server(io.get_executor(), made.localhost, version);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    cocp::lease conn = co_await pool.get();
+    co_await echo(*conn, "before");
+    server.say_goodbye_to_all();
+    char b = 0;
+    error_code ended;
+    co_await conn->async_read_some(asio::buffer(&b, 1), asio::redirect_error(asio::use_awaitable, ended));
+    BOOST_TEST(ended == asio::error::eof);
+    error_code again;
+    co_await conn->async_read_some(asio::buffer(&b, 1), asio::redirect_error(asio::use_awaitable, again));
+    BOOST_TEST(again == asio::error::eof);
+    // What is written goes to the old stream until that fails, and then nowhere.
+    error_code failed;
+    while (!failed) {
+      co_await conn->async_write_some(asio::buffer("x", 1), asio::redirect_error(asio::use_awaitable, failed));
+    }
+    BOOST_TEST(conn->generation() == 1u);
+    BOOST_TEST(server.seen().sessions == 1u);
+    co_await conn->ready();
+    BOOST_TEST(conn->generation() == 2u);
+    co_await echo(*conn, "after");
+    conn.put();
+    BOOST_TEST(pool.stats().replaced_dirty == 0u);
+
+    conn = co_await pool.get();
+    co_await conn->write(asio::buffer("left behind", 11));
+    conn.put();
+    conn = co_await pool.get();
+    co_await echo(*conn, "mine");
+    BOOST_TEST(pool.stats().replaced_dirty == 1u);
+    conn.put();
+    co_await pool.drain();
+  });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -28,8 +28,17 @@ void fake_peer::fin() {
 }
 
 void fake_peer::reset() {
-  inbox.clear();
   end = asio::error::connection_reset;
+  if (changed) changed();
+}
+
+void fake_peer::take(std::size_t bytes) {
+  window = window.value_or(0) + bytes;
+  if (changed) changed();
+}
+
+void fake_peer::fail_write(error_code ec) {
+  write_failure = ec;
   if (changed) changed();
 }
 
@@ -111,28 +120,24 @@ class fake_network::stream final : public detail::stream {
     buffer_ = buffer;
     read_ =
         parked_.park_using(users_, ex_, std::move(handler), error_code(asio::error::operation_aborted), std::size_t{0});
-    if (shut_) {
-      parked_.complete(std::exchange(read_, 0), error_code(asio::error::eof), std::size_t{0});
+    if (buffer.size() == 0) {
+      // Asio's own: nothing to wait for.
+      parked_.complete(std::exchange(read_, 0), error_code(), std::size_t{0});
     } else {
-      advance();
+      advance_read();
     }
   }
 
   void async_write_some(asio::const_buffer buffer, detail::io_handler handler) override {
+    out_ = buffer;
     write_ =
         parked_.park_using(users_, ex_, std::move(handler), error_code(asio::error::operation_aborted), std::size_t{0});
-    if (shut_ || peer_->end == asio::error::connection_reset) {
-      parked_.complete(write_, error_code(asio::error::broken_pipe), std::size_t{0});
-    } else if (!peer_->stalled) {
-      // Asio's own: the bytes are gone before the handler is called.
-      peer_->received.append(static_cast<const char*>(buffer.data()), buffer.size());
-      parked_.complete(write_, error_code(), buffer.size());
-    }
+    advance_write();
   }
 
   void async_wait_readable(detail::wait_handler handler) override {
     readable_.push_back(parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted)));
-    advance();
+    advance_read();
   }
 
   peek_result peek(error_code& ec) noexcept override {
@@ -145,8 +150,8 @@ class fake_network::stream final : public detail::stream {
   void shutdown() noexcept override {
     shut_ = true;
     hang_up();
-    parked_.complete(read_, error_code(asio::error::eof), std::size_t{0});
-    parked_.complete(write_, error_code(asio::error::broken_pipe), std::size_t{0});
+    advance_read();
+    advance_write();
   }
 
   endpoint remote_endpoint() const override { return to_; }
@@ -154,19 +159,40 @@ class fake_network::stream final : public detail::stream {
  private:
   /// Completes what the peer's state allows.
   void advance() {
-    if (peer_->inbox.empty() && !peer_->end) return;
+    advance_read();
+    advance_write();
+  }
+
+  void advance_read() {
+    const error_code end = shut_ && !peer_->end ? error_code(asio::error::eof) : peer_->end;
+    if (peer_->inbox.empty() && !end) return;
     for (auto ticket : std::exchange(readable_, {})) parked_.complete(ticket, error_code());
     // It may have been cancelled.
     if (!parked_.is_parked(read_)) return;
     const auto ticket = std::exchange(read_, 0);
     if (peer_->inbox.empty()) {
-      parked_.complete(ticket, peer_->end, std::size_t{0});
+      parked_.complete(ticket, end, std::size_t{0});
       return;
     }
     const std::size_t n = std::min(buffer_.size(), peer_->inbox.size());
     std::copy_n(peer_->inbox.data(), n, static_cast<char*>(buffer_.data()));
     peer_->inbox.erase(0, n);
     parked_.complete(ticket, error_code(), n);
+  }
+
+  void advance_write() {
+    if (!parked_.is_parked(write_)) return;
+    if (shut_ || peer_->end == asio::error::connection_reset || peer_->write_failure) {
+      const error_code failure = std::exchange(peer_->write_failure, {});
+      parked_.complete(write_, failure ? failure : error_code(asio::error::broken_pipe), std::size_t{0});
+      return;
+    }
+    const std::size_t n = std::min(out_.size(), peer_->window.value_or(out_.size()));
+    if (n == 0 && out_.size() != 0) return;
+    if (peer_->window) *peer_->window -= n;
+    // Asio's own: the bytes are gone before the handler is called.
+    peer_->received.append(static_cast<const char*>(out_.data()), n);
+    parked_.complete(write_, error_code(), n);
   }
 
   void hang_up() noexcept {
@@ -191,6 +217,7 @@ class fake_network::stream final : public detail::stream {
   /// Shared with the reads and writes whose handlers were not called yet.
   const std::shared_ptr<void> users_ = std::make_shared<char>();
   asio::mutable_buffer buffer_;
+  asio::const_buffer out_;
   parked_operations::ticket connect_ = 0;
   parked_operations::ticket read_ = 0;
   parked_operations::ticket write_ = 0;

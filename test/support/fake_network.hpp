@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -31,15 +32,21 @@ class fake_peer {
   void send(std::string_view bytes);
   /// The client reads what was sent, then an end.
   void fin();
-  /// The client's operations fail with `connection_reset`.
+  /// The client reads what was sent, and then its operations fail with `connection_reset` (what is queued on a socket
+  /// stays readable).
   void reset();
-  /// Writes of the client do not complete any more.
-  void stall() { stalled = true; }
+  /// Writes of the client do not complete any more, but for the first `bytes`; a write takes what is left of them.
+  void stall(std::size_t bytes = 0) { window = bytes; }
+  /// They do again, for so many bytes.
+  void take(std::size_t bytes);
+  /// The write that is outstanding, or else the next one, fails.
+  void fail_write(error_code ec);
 
   // For the stream.
   std::string inbox;
   error_code end;
-  bool stalled = false;
+  error_code write_failure;
+  std::optional<std::size_t> window;
   std::function<void()> changed;
 };
 

@@ -190,7 +190,10 @@ BOOST_AUTO_TEST_CASE(a_stream_redialled_during_the_lease_is_clean_again) {
   auto failing = w.watch(lease->read_some(asio::buffer(&byte, 1)));
   w.settle();
   w.peer().fin();
+  w.settle();
+  auto again = w.watch(lease->ready());
   w.advance(200ms);
+  BOOST_TEST(again->value.has_value());
   BOOST_TEST(lease->generation() == 2u);
   lease.put();
   w.advance(1s);
@@ -218,7 +221,7 @@ BOOST_AUTO_TEST_CASE(what_was_left_outstanding_ends_with_operation_aborted) {
 }
 
 BOOST_AUTO_TEST_CASE(an_answer_that_comes_after_its_lease_never_reaches_the_next) {
-  pool_world w;
+  pool_world w({.size = 1, .one_way = true});
   auto lease = w.take();
   auto sent = w.watch(lease->write(asio::buffer("ask", 3)));
   w.settle();
@@ -237,6 +240,7 @@ BOOST_AUTO_TEST_SUITE(exceptions)
 /// Ends a lease by an exception, after a write if `used`.
 asio::awaitable<void> fail(cocp::lease l, bool used) {
   if (used) co_await l->write(asio::buffer("x", 1));
+  l->no_answer();
   throw std::runtime_error("failed");
 }
 

@@ -1,0 +1,107 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <atomic>
+#include <optional>
+
+namespace cocp::detail {
+
+/// What goes on at a connection's stream, in one word.
+///
+/// An operation starts by setting its bit while `up` is set, in one step, and whoever takes the stream back clears `up`
+/// first and takes it only when no operation's bit is set: neither can miss the other.
+///
+/// | event        | from                                         | to                                         | by |
+/// |--------------|----------------------------------------------|--------------------------------------------|-------------|
+/// | `begin`      | up, direction free, nothing in the way       | direction taken, used                      | user |
+/// | `end_well`   | up, nobody queued, an owner                  | direction free; asked or answered          | user |
+/// | `leave`      | up, all ended well, nothing asked            | unused, and touched if it was used         | lease |
+/// | `end`        | any                                          | direction free                             | user *
+/// | | `lose`       | up                                           | ended (its reads) or broken (all)          | user
+/// *      | | `give_up`    | up                                           | down | anybody *   | | `open`       | down
+/// and drained                             | up, all that belongs to a stream forgotten | supervisor *|
+///
+/// Those with a star are made under the channel's mutex, and so are all changes of the other bits. The others are one
+/// atomic step each, and take back what they have done in no case: so any interleaving of them is one of the steps.
+///
+/// Each event is a function of the word, without memory or effect; `step` applies it.
+class stream_word {
+ public:
+  enum : unsigned {
+    up = 1,           ///< The stream may be used.
+    reading = 2,      ///< A read is outstanding.
+    writing = 4,      ///< A write is outstanding.
+    used = 8,         ///< An operation was started during this lease, on this stream.
+    answered = 16,    ///< A read has brought something since the stream was opened.
+    asked = 32,       ///< The last thing that moved bytes in this lease was a write: an answer may be on its way.
+    dirty = 64,       ///< An operation of this lease was cancelled, or came too late.
+    expired = 128,    ///< The time of `expires_after` has passed.
+    closed = 256,     ///< `close` was called, for this lease or for good.
+    queued = 512,     ///< Somebody waits for a direction, or for the stream.
+    timed = 1024,     ///< `expires_after` was called during this lease.
+    orphaned = 2048,  ///< No owner is left.
+    touched = 4096,   ///< A lease that did I/O has ended since the stream was opened.
+    ended = 8192,     ///< Lost in a lease: the peer has ended it. What is written still goes there.
+    broken = 16384,   ///< Lost in a lease: it failed, or was shut down here. What had arrived can be read.
+    apart = 32768,    ///< Down, or another stream, and the lease has not agreed to go on with it.
+    lost = ended | broken
+  };
+
+  /// An operation wants to start.
+  static constexpr std::optional<unsigned> begin(unsigned w, unsigned operation) noexcept {
+    const unsigned in_the_way = expired | closed | apart | operation | (operation == writing ? broken : 0u);
+    if ((w & (up | in_the_way)) != up) return std::nullopt;
+    return w | operation | used;
+  }
+
+  /// An operation has ended without an error; `moved`: bytes. Not if somebody is to be told of it.
+  static constexpr std::optional<unsigned> end_well(unsigned w, unsigned operation, bool moved) noexcept {
+    if ((w & (up | queued | orphaned)) != up) return std::nullopt;
+    return move(w, operation, moved) & ~operation;
+  }
+
+  /// A lease ends. `one_way`: nothing is answered.
+  static constexpr std::optional<unsigned> leave(unsigned w, bool one_way) noexcept {
+    const unsigned fine = used | answered | touched | (one_way ? asked : 0u);
+    if ((w & ~fine) != up) return std::nullopt;
+    return (w & used) ? (w & ~(used | asked)) | touched : w;
+  }
+
+  /// What an operation leaves behind that has moved bytes.
+  static constexpr unsigned move(unsigned w, unsigned operation, bool moved) noexcept {
+    if (!moved) return w;
+    return operation == reading ? (w | answered) & ~asked : w | asked;
+  }
+
+  /// A new stream is there. `agreed`: the lease that is out waits for it, or nobody has one.
+  static constexpr unsigned open(unsigned w, bool agreed) noexcept {
+    w &= ~(used | answered | asked | dirty | touched | ended | broken);
+    return (agreed ? w & ~apart : w) | up;
+  }
+
+  /// As far as is known.
+  static constexpr bool is_up(unsigned w) noexcept { return (w & (up | lost)) == up; }
+  /// The supervisor may take the stream.
+  static constexpr bool is_drained(unsigned w) noexcept { return !(w & (up | reading | writing)); }
+
+  unsigned load() const noexcept { return word_.load(std::memory_order_acquire); }
+  /// `next(word)`: what becomes of it; nothing: no step, and false.
+  template <class Next>
+  bool step(Next next) noexcept {
+    unsigned w = word_.load(std::memory_order_relaxed);
+    for (;;) {
+      const std::optional<unsigned> n = next(w);
+      if (!n) return false;
+      if (word_.compare_exchange_weak(w, *n, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
+    }
+  }
+  /// Both return the word before.
+  unsigned set(unsigned bits) noexcept { return word_.fetch_or(bits, std::memory_order_acq_rel); }
+  unsigned clear(unsigned bits) noexcept { return word_.fetch_and(~bits, std::memory_order_acq_rel); }
+
+ private:
+  std::atomic<unsigned> word_{0};
+};
+
+}  // namespace cocp::detail

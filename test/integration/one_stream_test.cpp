@@ -1,0 +1,234 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Rules 3, 13 and 14 on real sockets: what a user still gets of a stream that is lost, what is left in the middle of a
+// message, and what completes at once.
+
+#include "support/eventually.hpp"
+#include "support/exchange.hpp"
+#include "support/fd_check.hpp"
+#include "support/run.hpp"
+#include "support/scripted_server.hpp"
+
+#include <cocp/pool.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <limits>
+#include <new>
+#include <optional>
+#include <string>
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using cocp::error_code;
+
+namespace {
+
+/// More than the sockets of both sides take.
+constexpr std::size_t large = 20'000'000;
+
+struct fixture {
+  fd_check descriptors;
+  asio::io_context io{1};
+  scripted_server server{io.get_executor()};
+
+  /// With a lease of a pool of one.
+  template <class Body>
+  void with_lease(Body body, cocp::pool_options options = {.size = 1}) {
+    auto all = [&]() -> asio::awaitable<void> {
+      cocp::pool pool(io, {.address = server.address(), .retry_min = 1ms, .retry_max = 20ms}, options);
+      {
+        cocp::lease conn = co_await pool.get();
+        co_await body(pool, conn);
+      }
+      co_await pool.drain();
+      server.stop_listening();
+      server.reset_all();
+    };
+    run(io, all());
+  }
+};
+
+/// What an awaitable threw.
+template <class T>
+asio::awaitable<error_code> failure(asio::awaitable<T> body) {
+  try {
+    co_await std::move(body);
+  } catch (const boost::system::system_error& e) {
+    co_return e.code();
+  }
+  co_return error_code();
+}
+
+/// Buffers whose begin can be asked for only so many times, as if memory had run out then.
+class fragile_buffers {
+ public:
+  using value_type = asio::const_buffer;
+  using const_iterator = const asio::const_buffer*;
+
+  fragile_buffers(asio::const_buffer b, int& left) : buffer_(b), left_(&left) {}
+  const_iterator begin() const {
+    if (--*left_ < 0) throw std::bad_alloc();
+    return &buffer_;
+  }
+  const_iterator end() const { return &buffer_ + 1; }
+
+ private:
+  asio::const_buffer buffer_;
+  int* left_;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(one_stream, fixture)
+
+BOOST_AUTO_TEST_CASE(an_answer_that_came_before_the_request_was_sent_is_read_by_who_sent_it) {
+  // It closes with unread bytes, which resets the connection (RFC 1122, 4.2.2.13).
+  server.behave_once({step::receive{1}, step::send{"too large\n"}, step::close{}});
+  with_lease([&](cocp::pool& pool, cocp::lease& conn) -> asio::awaitable<void> {
+    const std::string body(large, 'x');
+    const error_code failed = co_await failure(conn->write(asio::buffer(body)));
+    BOOST_TEST(bool(failed));
+    std::string answer;
+    co_await conn->read_until(asio::dynamic_buffer(answer), '\n');
+    BOOST_TEST(answer == "too large\n");
+    char more = 0;
+    BOOST_TEST((co_await failure(conn->read_some(asio::buffer(&more, 1)))) == failed);
+    BOOST_TEST((co_await failure(conn->write(asio::buffer("x", 1)))) == failed);
+    BOOST_TEST(pool.stats().disconnects == 1u);
+    BOOST_TEST(conn->generation() == 1u);
+    co_await conn->ready();
+    BOOST_TEST(conn->generation() == 2u);
+    co_await echo(*conn, "again");
+  });
+  BOOST_TEST(server.accepted() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(so_it_is_with_beast) {
+  server.behave_once(
+      {step::receive{1}, step::send{"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"}, step::close{}});
+  with_lease([&](cocp::pool&, cocp::lease& conn) -> asio::awaitable<void> {
+    http::request<http::string_body> request{http::verb::post, "/", 11};
+    request.body().assign(large, 'x');
+    request.prepare_payload();
+    BOOST_TEST(bool(co_await failure(http::async_write(*conn, request, asio::use_awaitable))));
+    boost::beast::flat_buffer buffer;
+    http::response<http::string_body> response;
+    co_await http::async_read(*conn, buffer, response, asio::use_awaitable);
+    BOOST_TEST(response.result_int() == 413u);
+    BOOST_TEST(conn->generation() == 1u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(of_two_pumps_neither_goes_on_in_another_stream) {
+  server.behave_once({step::receive{1}, step::close{}});
+  with_lease([&](cocp::pool&, cocp::lease& conn) -> asio::awaitable<void> {
+    auto pump = [](cocp::connection& c) -> asio::awaitable<void> {
+      for (const std::string text(1000, 'x');;) co_await c.write(asio::buffer(text));
+    };
+    std::optional<error_code> ended;
+    asio::co_spawn(io, failure(pump(*conn)), [&](std::exception_ptr, error_code ec) { ended = ec; });
+    std::array<char, 100> in{};
+    const error_code end = co_await failure(conn->read_some(asio::buffer(in)));
+    BOOST_TEST(bool(end));
+    co_await until([&] { return ended.has_value(); });
+    BOOST_TEST(bool(*ended));
+    BOOST_TEST(conn->generation() == 1u);
+    BOOST_TEST(server.accepted() == 1u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_request_that_was_left_behind_is_answered_to_nobody) {
+  with_lease([&](cocp::pool& pool, cocp::lease& conn) -> asio::awaitable<void> {
+    co_await conn->write(asio::buffer("mine", 4));
+    conn.put();
+    cocp::lease next = co_await pool.get();
+    co_await echo(*next, "other");
+    BOOST_TEST(pool.stats().replaced_dirty == 1u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_write_that_runs_out_of_memory_behind_its_first_part_leaves_the_lease_dirty) {
+  server.behave({step::stall{}});
+  with_lease([&](cocp::pool& pool, cocp::lease& conn) -> asio::awaitable<void> {
+    const std::string body(large, 'x');
+    // At each step: before it begins, before the first part, behind it; at last it does not run out.
+    unsigned thrown = 0;
+    for (int steps = 0;; ++steps) {
+      int left = steps;
+      conn->expires_after(50ms);
+      bool ran_out = false;
+      const fragile_buffers buffers(asio::buffer(body), left);
+      try {
+        co_await conn->write(buffers);
+      } catch (const std::bad_alloc&) {
+        ran_out = true;
+      } catch (const boost::system::system_error& e) {
+        BOOST_TEST((e.code() == errc::timed_out));
+      }
+      if (!ran_out) break;
+      ++thrown;
+      conn->no_answer();
+      conn.put();
+      conn = co_await pool.get();
+      BOOST_TEST(pool.stats().replaced_dirty == thrown - 1);
+    }
+    BOOST_TEST(thrown >= 3u);
+  });
+}
+
+// A peer that takes all that is sent must not keep everything else from running.
+BOOST_AUTO_TEST_CASE(writes_that_complete_at_once_let_others_run) {
+  server.behave({step::receive{std::numeric_limits<std::size_t>::max()}});
+  with_lease(
+      [&](cocp::pool&, cocp::lease& conn) -> asio::awaitable<void> {
+        unsigned others = 0;
+        unsigned most = 0;
+        unsigned in_a_row = 0;
+        bool done = false;
+        auto other = [&]() -> asio::awaitable<void> {
+          while (!done) {
+            ++others;
+            in_a_row = 0;
+            co_await asio::post(asio::use_awaitable);
+          }
+        };
+        asio::co_spawn(io, other(), [](std::exception_ptr) {});
+        for (int i = 0; i < 10'000; ++i) {
+          co_await conn->write(asio::buffer("x", 1));
+          most = std::max(most, ++in_a_row);
+        }
+        done = true;
+        BOOST_TEST(most <= 64u);
+        BOOST_TEST(others >= 10'000u / 64);
+      },
+      {.size = 1, .one_way = true});
+}
+
+BOOST_AUTO_TEST_CASE(writes_that_complete_at_once_expire) {
+  server.behave({step::receive{std::numeric_limits<std::size_t>::max()}});
+  with_lease([&](cocp::pool&, cocp::lease& conn) -> asio::awaitable<void> {
+    conn->expires_after(20ms);
+    const auto limit = std::chrono::steady_clock::now() + patience;
+    error_code ec;
+    while (!ec && std::chrono::steady_clock::now() < limit) ec = co_await failure(conn->write(asio::buffer("x", 1)));
+    BOOST_TEST((ec == errc::timed_out));
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
