@@ -38,12 +38,8 @@ channel::channel(asio::any_io_executor ex, std::shared_ptr<environment> env, cha
 void channel_waiter::settle() noexcept {
   if (!cancelled_late || error) return;
   error = asio::error::operation_aborted;
-  if (begun) {
-    error_code ec = error;
-    channel_.end(operation_, ec, false);
-  } else if (operation_ == 0) {
-    channel_.withdraw_consent();
-  }
+  error_code ec = error;
+  if (begun) channel_.end(operation_, ec, false);
 }
 
 void channel_waiter::dropped() noexcept {

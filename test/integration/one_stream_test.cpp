@@ -5,10 +5,10 @@
 // message, and what completes at once.
 
 #include "support/eventually.hpp"
-#include "support/exchange.hpp"
 #include "support/fd_check.hpp"
 #include "support/run.hpp"
 #include "support/scripted_server.hpp"
+#include "support/steps.hpp"
 
 #include <cocp/pool.hpp>
 

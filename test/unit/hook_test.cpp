@@ -59,6 +59,7 @@ void ask(pool_world& w, cocp::lease& lease) {
   auto sent = w.watch(lease->write(asio::buffer("ask", 3)));
   w.settle();
   BOOST_TEST(sent->value.has_value());
+  lease->no_answer();
 }
 
 }  // namespace

@@ -204,6 +204,7 @@ BOOST_AUTO_TEST_CASE(the_one_used_last_stays) {
   auto used = take(w, 1);
   auto sent = w.watch(used[0]->write(asio::buffer("x", 1)));
   w.settle();
+  used[0]->no_answer();
   used.clear();
   w.advance(5100ms);
   BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
@@ -295,6 +296,7 @@ BOOST_AUTO_TEST_CASE(closes_idle_connections_first_and_leased_ones_when_they_com
   auto sent = w.watch(held[0]->write(asio::buffer("x", 1)));
   w.settle();
   BOOST_TEST(sent->value.has_value());
+  held[0]->no_answer();
   // One too many: it is closed, though somebody waits.
   held.pop_back();
   w.settle();

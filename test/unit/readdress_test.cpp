@@ -76,6 +76,9 @@ BOOST_AUTO_TEST_CASE(a_leased_one_that_is_lost_is_redialled_to_the_new_address) 
   w.peer().reset();
   w.settle();
   BOOST_TEST(failing->done);
+  auto again = w.watch(held->ready());
+  w.settle();
+  BOOST_TEST(again->value.has_value());
   BOOST_TEST(to_string(held->remote_endpoint()) == "10.0.0.2:7");
   held.put();
   w.settle();

@@ -99,6 +99,7 @@ BOOST_AUTO_TEST_CASE(a_leased_one_is_replaced_when_it_comes_back) {
     auto sent = w.watch(held->write(asio::buffer("x", 1)));
     w.settle();
     BOOST_TEST(sent->value.has_value());
+    held->no_answer();
     auto waiter = waits ? w.get() : nullptr;
     held.put();
     w.settle();

@@ -189,8 +189,6 @@ class COCP_API channel final : public wait_owner, public std::enable_shared_from
   void cancel(waiter& w) noexcept override;
   /// Why an operation that has begun, and not started, is not to start; nothing if it is.
   error_code why_not(unsigned operation) const noexcept;
-  /// The consent was withdrawn after it was given: the wait for the stream has failed after all.
-  void withdraw_consent() noexcept { word_.set(stream_word::apart); }
 
   /// Somebody wants to cancel an operation that is outstanding.
   void note_cancellation() noexcept { word_.set(stream_word::dirty); }
