@@ -25,6 +25,7 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <iterator>
 #include <limits>
 #include <new>
 #include <optional>
@@ -75,18 +76,38 @@ asio::awaitable<error_code> failure(asio::awaitable<T> body) {
   co_return error_code();
 }
 
-/// Buffers whose begin can be asked for only so many times, as if memory had run out then.
+/// A buffer that can be looked at only so many times, as if memory had run out then.
 class fragile_buffers {
  public:
   using value_type = asio::const_buffer;
-  using const_iterator = const asio::const_buffer*;
+  class const_iterator {
+   public:
+    using iterator_category = std::bidirectional_iterator_tag;
+    using value_type = asio::const_buffer;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const value_type*;
+    using reference = const value_type&;
+
+    const_iterator() = default;
+    const_iterator(pointer at, int* left) : at_(at), left_(left) {}
+    reference operator*() const {
+      if (--*left_ < 0) throw std::bad_alloc();
+      return *at_;
+    }
+    const_iterator& operator++() { return ++at_, *this; }
+    const_iterator operator++(int) { return {at_++, left_}; }
+    const_iterator& operator--() { return --at_, *this; }
+    const_iterator operator--(int) { return {at_--, left_}; }
+    bool operator==(const const_iterator& other) const { return at_ == other.at_; }
+
+   private:
+    pointer at_ = nullptr;
+    int* left_ = nullptr;
+  };
 
   fragile_buffers(asio::const_buffer b, int& left) : buffer_(b), left_(&left) {}
-  const_iterator begin() const {
-    if (--*left_ < 0) throw std::bad_alloc();
-    return &buffer_;
-  }
-  const_iterator end() const { return &buffer_ + 1; }
+  const_iterator begin() const { return {&buffer_, left_}; }
+  const_iterator end() const { return {&buffer_ + 1, left_}; }
 
  private:
   asio::const_buffer buffer_;
@@ -136,7 +157,7 @@ BOOST_AUTO_TEST_CASE(so_it_is_with_beast) {
 }
 
 BOOST_AUTO_TEST_CASE(of_two_pumps_neither_goes_on_in_another_stream) {
-  server.behave_once({step::receive{1}, step::close{}});
+  server.behave_once({step::receive{1}, step::reset{}});
   with_lease([&](cocp::pool&, cocp::lease& conn) -> asio::awaitable<void> {
     auto pump = [](cocp::connection& c) -> asio::awaitable<void> {
       for (const std::string text(1000, 'x');;) co_await c.write(asio::buffer(text));
@@ -167,9 +188,9 @@ BOOST_AUTO_TEST_CASE(a_write_that_runs_out_of_memory_behind_its_first_part_leave
   server.behave({step::stall{}});
   with_lease([&](cocp::pool& pool, cocp::lease& conn) -> asio::awaitable<void> {
     const std::string body(large, 'x');
-    // At each step: before it begins, before the first part, behind it; at last it does not run out.
+    // At each step (the first look, which may not fail, apart): before the first part, behind it; at last it does not.
     unsigned thrown = 0;
-    for (int steps = 0;; ++steps) {
+    for (int steps = 1;; ++steps) {
       int left = steps;
       conn->expires_after(50ms);
       bool ran_out = false;
@@ -186,9 +207,9 @@ BOOST_AUTO_TEST_CASE(a_write_that_runs_out_of_memory_behind_its_first_part_leave
       conn->no_answer();
       conn.put();
       conn = co_await pool.get();
-      BOOST_TEST(pool.stats().replaced_dirty == thrown - 1);
+      BOOST_TEST(pool.stats().replaced_dirty == thrown);
     }
-    BOOST_TEST(thrown >= 3u);
+    BOOST_TEST(thrown >= 2u);
   });
 }
 
