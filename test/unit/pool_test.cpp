@@ -101,6 +101,24 @@ BOOST_AUTO_TEST_CASE(try_get_never_waits) {
   BOOST_TEST(!w.pool->try_get());
 }
 
+BOOST_AUTO_TEST_CASE(an_address_by_itself_is_enough_and_braces_still_mean_options) {
+  world w;
+  const std::string text = "10.0.0.1:11";
+  cocp::pool on_context(w.io(), "10.0.0.1:10");
+  cocp::pool on_executor(w.io().get_executor(), text);
+  cocp::pool with_options(w.io(), std::string_view("10.0.0.1:12"), {.size = 2});
+  cocp::pool both(asio::any_io_executor(w.io().get_executor()), "10.0.0.1:13", {.size = 1});
+  cocp::pool braces{w.io(), {"10.0.0.1:14"}, {.size = 1}};
+  cocp::pool named{w.io(), {.address = "10.0.0.1:15"}, {.size = 1}};
+  BOOST_CHECK_THROW(cocp::pool(w.io(), "nowhere"), std::invalid_argument);
+  w.settle();
+  std::vector<std::size_t> dialled(6);
+  for (const std::string& to : w.net().attempted) ++dialled.at(static_cast<std::size_t>(to.back() - '0'));
+  BOOST_TEST(dialled == (std::vector<std::size_t>{5, 5, 2, 1, 1, 1}), boost::test_tools::per_element());
+  for (cocp::pool* p : {&on_context, &on_executor, &with_options, &both, &braces, &named}) p->close();
+  w.settle();
+}
+
 BOOST_AUTO_TEST_SUITE(errors)
 
 BOOST_AUTO_TEST_CASE(the_text_of_a_timeout_says_what_for_how_long_the_counters_and_the_last_error) {
