@@ -83,8 +83,6 @@ void pool_core::start() {
   });
 }
 
-lease pool_core::take_idle(std::source_location where) noexcept { return take<true>(where); }
-
 template <bool Final>
 lease pool_core::take(std::source_location where) noexcept {
   for (;;) {
@@ -111,6 +109,8 @@ lease pool_core::take(std::source_location where) noexcept {
     reject(*s, leased_, why);
   }
 }
+
+lease pool_core::take_idle(std::source_location where) noexcept { return take<true>(where); }
 
 bool pool_core::passes(slot& s, loss& why) const noexcept {
   error_code ec;
@@ -175,10 +175,7 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
   if (left == leftover::dirty || left == leftover::down) [[unlikely]] {
     // Its supervisor may have brought it back by now, and then it has left it to the lease.
     if (!s.users().is_up()) {
-      // Now, and not when its supervisor comes to it: whoever gives a lease back can see in the stats what became of
-      // it.
-      self.count_loss(s, s.users().last_loss());
-      self.give_to_supervisor(std::move(lock), s, nullptr);
+      self.end_lost_lease(std::move(lock), s);
       return;
     }
   }
@@ -189,6 +186,12 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
   } else {
     self.end_lease(std::move(lock), s);
   }
+}
+
+void pool_core::end_lost_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept {
+  // Now, and not when its supervisor comes to it: who gives a lease back can see in the stats what became of it.
+  count_loss(s, s.users().last_loss());
+  give_to_supervisor(std::move(lock), s, nullptr);
 }
 
 void pool_core::end_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept {

@@ -101,7 +101,9 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// `Final`: the lease is its user's with that, and no `settle` follows.
   template <bool Final>
-  lease take(std::source_location where) noexcept;
+  [[gnu::always_inline]] inline lease take(std::source_location where) noexcept;
+  /// The rest of `give_back` of a lease whose stream is down. Not inline: that would cost the others registers.
+  [[gnu::noinline]] void end_lost_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept;
   /// The rest of `give_back`: `s` is leased, and up.
   void end_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept;
   /// Gives a slot that is `moving` to whoever is next. `lock` is on `mutex_`.
