@@ -544,6 +544,13 @@ void pool_core::count_end(slot& s) noexcept {
   if (std::exchange(s.counted_up, false)) --up_;
 }
 
+std::size_t pool_core::connected() const noexcept {
+  if (!closed_ || leased_ == 0) return up_;
+  // The supervisors have ended, and nobody tells of what is lost in a lease.
+  return static_cast<std::size_t>(
+      std::count_if(slots_.begin(), slots_.end(), [](const auto& s) { return s->users().is_up(); }));
+}
+
 void pool_core::recount(slot& s) noexcept {
   slot_pursuit now = slot_pursuit::none;
   if (s.wanted && s.owner == slot_owner::supervisor) {
@@ -565,7 +572,7 @@ cocp::stats pool_core::stats() const {
   s.size = size_;
   s.min_size = std::min(options_.min_size.value_or(size_), size_);
   s.waiting = waiting_;
-  s.connected = up_;
+  s.connected = connected();
   s.idle = idle_.size();
   s.leased = leased_;
   s.hooks = hooks_;
@@ -606,7 +613,7 @@ std::string pool_core::explain(const char* what, error_code ec, std::optional<du
     const std::lock_guard lock(mutex_);
     to = to_;
     size = size_;
-    up = up_;
+    up = connected();
     leased = leased_;
     hooks = hooks_;
     waiting = waiting_;

@@ -135,6 +135,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void count_loss(slot& s, const loss& why) noexcept;
   /// The same of a stream that nobody asks about: the pool is closed.
   void count_end(slot& s) noexcept;
+  /// How many are up.
+  std::size_t connected() const noexcept;
   /// After any change of its owner, or of what it is wanted for and does.
   void recount(slot& s) noexcept;
   std::size_t count_of(slot_pursuit p) const noexcept { return pursuits_[static_cast<std::size_t>(p)]; }

@@ -295,6 +295,20 @@ BOOST_AUTO_TEST_CASE(a_closed_pool_wants_what_has_not_ended_yet) {
   BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 0 waiting");
 }
 
+BOOST_AUTO_TEST_CASE(what_is_lost_in_a_lease_of_a_closed_pool_is_not_up) {
+  pool_world w;
+  auto lease = w.take();
+  std::array<char, 1> byte{};
+  lease->async_read_some(asio::buffer(byte), [](cocp::error_code, std::size_t) {});
+  w.pool->close();
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  w.peer().reset();
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 0u);
+  BOOST_TEST(w.pool->stats().leased == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(why_a_leases_connection_went_is_counted_when_the_lease_has_ended) {
   pool_world w;
   w.take().discard();
