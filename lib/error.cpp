@@ -20,8 +20,6 @@ class category final : public boost::system::error_category {
         return "closed";
       case errc::overloaded:
         return "too many are waiting";
-      case errc::unavailable:
-        return "the endpoint is unavailable";
       case errc::unsolicited_data:
         return "the peer sent bytes that nobody had asked for";
       case errc::handshake_failed:

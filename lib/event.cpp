@@ -4,6 +4,7 @@
 #include <cocp/event.hpp>
 
 #include "check_options.hpp"
+#include "error_text.hpp"
 
 #include <memory>
 #include <mutex>
@@ -47,9 +48,10 @@ std::string_view to_string(severity level) noexcept {
 }
 
 std::ostream& operator<<(std::ostream& out, const event& e) {
-  out << to_string(e.level) << ' ' << to_string(e.kind) << ' ' << e.address;
-  if (e.error) out << ": " << e.error.message();
-  if (!e.reason.empty()) out << ": " << e.reason;
+  out << to_string(e.level) << ' ' << to_string(e.kind) << ' ';
+  detail::print_escaped(out, e.address);
+  if (e.error || !e.reason.empty()) out << ": ";
+  detail::print_error(out, e.error, e.reason);
   const bool retries = e.retry_in > duration::zero();
   if (e.attempt > 0 || retries) {
     out << " (";

@@ -35,6 +35,25 @@ void add_seconds(std::string& text, duration d) {
   text += fraction;
 }
 
+/// Of the character that the text begins with; zero if it begins with none.
+std::size_t character_size(std::string_view text) noexcept {
+  const auto at = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = at(0);
+  if (first < 0x80) return 1;
+  // Others begin nothing, or what would be shorter, or what is past the last character.
+  if (first < 0xc2 || first > 0xf4) return 0;
+  const std::size_t size = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  if (text.size() < size) return 0;
+  // The second byte too tells what could be shorter, is a surrogate, or is past the last character.
+  const unsigned least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const unsigned most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (at(1) < least || at(1) > most) return 0;
+  for (std::size_t i = 2; i < size; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  }
+  return size;
+}
+
 void add_escaped(std::string& text, std::string_view value) {
   for (const char c : value) {
     if (c == '\n') {
@@ -143,6 +162,21 @@ class exposition {
 
 }  // namespace
 
+std::string to_utf8(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t n = character_size(text);
+    if (n != 0) {
+      result += text.substr(0, n);
+    } else {
+      result += "\xef\xbf\xbd";
+    }
+    text.remove_prefix(std::max<std::size_t>(n, 1));
+  }
+  return result;
+}
+
 std::string to_openmetrics(const std::vector<pool_snapshot>& pools) {
   exposition e(pools);
   const auto every = [](const pool_snapshot&) { return true; };
@@ -170,6 +204,13 @@ std::string to_openmetrics(const std::vector<pool_snapshot>& pools) {
           {{"", [](s p) -> std::uint64_t { return p.connected; }}});
   e.gauge("cocp_connecting", "Connections with an attempt to connect under way.",
           {{"", [](s p) -> std::uint64_t { return p.connecting; }}});
+  e.gauge("cocp_hooks", "Connections that on_return or keepalive has.",
+          {{"", [](s p) -> std::uint64_t { return p.hooks; }}});
+  e.gauge("cocp_queued", "Connections that wait to dial.", {{"", [](s p) -> std::uint64_t { return p.queued; }}});
+  e.gauge("cocp_resting", "Connections that are being looked at, placed or closed.",
+          {{"", [](s p) -> std::uint64_t { return p.resting; }}});
+  e.gauge("cocp_wanted", "Connections that are to be there now.",
+          {{"", [](s p) -> std::uint64_t { return p.wanted; }}});
   e.counter("cocp_gets", "Leases given out.", {{"", [](s p) { return p.gets; }}});
   e.counter("cocp_waits", "Leases given out that had to be waited for.", {{"", [](s p) { return p.waits; }}});
   e.counter("cocp_cancelled", "Calls for a connection that were cancelled.", {{"", [](s p) { return p.cancelled; }}});

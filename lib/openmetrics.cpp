@@ -21,7 +21,8 @@ std::vector<detail::pool_snapshot> look_at(std::span<const named_pool> pools) {
   result.reserve(pools.size());
   for (const named_pool& p : pools) {
     const detail::pool_core& core = detail::core_of(p.pool);
-    const std::string wanted = p.name.empty() ? core.current_address()->text : std::string(p.name);
+    // Before it is made unique: different bytes may become the same.
+    const std::string wanted = detail::to_utf8(p.name.empty() ? core.current_address()->text : p.name);
     auto [name, is_new] = names.insert(wanted);
     for (unsigned n = 2; !is_new; ++n) std::tie(name, is_new) = names.insert(wanted + '#' + std::to_string(n));
     result.push_back({*name, core.stats(), core.options().report_leases.has_value()});

@@ -3,11 +3,11 @@
 
 #include <cocp/pool.hpp>
 
+#include "error_text.hpp"
 #include "pool_core.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
 
 #include <source_location>
 #include <stdexcept>
@@ -21,18 +21,6 @@ namespace {
 namespace asio = boost::asio;
 using core_ptr = std::shared_ptr<detail::pool_core>;
 
-/// An error whose text is all that there is to say.
-class pool_error final : public boost::system::system_error {
- public:
-  pool_error(error_code ec, std::string text)
-      : system_error(ec), text_(std::make_shared<const std::string>(std::move(text))) {}
-  const char* what() const noexcept override { return text_->c_str(); }
-
- private:
-  // Shared: copying an exception must not throw.
-  std::shared_ptr<const std::string> text_;
-};
-
 /// What `get` does when nothing is idle: in a coroutine of its own, so that the frame of the other stays small.
 asio::awaitable<lease> wait_for_lease(core_ptr core, std::optional<duration> timeout, std::source_location where) {
   error_code ec;
@@ -40,7 +28,7 @@ asio::awaitable<lease> wait_for_lease(core_ptr core, std::optional<duration> tim
   // Named: g++ 12 destroys some temporaries of a co_await expression twice.
   detail::initiate_get initiate(core, timeout, where, core->get_executor());
   lease got = co_await asio::async_initiate<decltype(token), void(error_code, lease)>(std::move(initiate), token);
-  if (ec) throw pool_error(ec, core->explain("get", ec, timeout ? timeout : core->options().get_timeout));
+  if (ec) throw detail::text_error(ec, core->explain("get", ec, timeout ? timeout : core->options().get_timeout));
   co_return got;
 }
 
@@ -87,7 +75,7 @@ asio::awaitable<lease> pool::get(duration timeout, std::source_location where) {
 lease pool::try_get(std::source_location where) noexcept { return core_->take_idle(where); }
 
 asio::awaitable<void> pool::ready(std::size_t n) {
-  const std::size_t size = core_->stats().size;
+  const std::size_t size = core_->size();
   if (n > size) {
     throw std::invalid_argument("ready: " + std::to_string(n) + ": must not be more than size (" +
                                 std::to_string(size) + ")");
@@ -95,7 +83,7 @@ asio::awaitable<void> pool::ready(std::size_t n) {
   const core_ptr core = core_;
   auto wait = [core, n](detail::event_waiter& w) { core->wait_until_up(w, n); };
   const error_code ec = co_await wait_for_event(core, std::move(wait));
-  if (ec) throw pool_error(ec, core->explain("ready", ec, core->options().get_timeout));
+  if (ec) throw detail::text_error(ec, core->explain("ready", ec, core->options().get_timeout));
 }
 
 void pool::resize(std::size_t n) { core_->resize(n); }
@@ -113,7 +101,7 @@ asio::awaitable<void> pool::drain() {
   core->close();
   auto wait = [core](detail::event_waiter& w) { core->wait_until_drained(w); };
   const error_code ec = co_await wait_for_event(core, std::move(wait));
-  if (ec) throw boost::system::system_error(ec, "drain");
+  if (ec) throw detail::text_error(ec, "drain: " + ec.message());
 }
 
 stats pool::stats() const { return core_->stats(); }

@@ -4,6 +4,7 @@
 #include "pool_core.hpp"
 
 #include "check_options.hpp"
+#include "error_text.hpp"
 #include "retirement.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -12,6 +13,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <exception>
 #include <sstream>
 #include <utility>
@@ -42,7 +45,7 @@ void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> ti
 }
 
 void pool_waiter::settle() noexcept {
-  if (cancelled_late && result) pool_core::withdraw(*this);
+  if (result) pool_core::settle(*this);
 }
 
 pool_core::pool_core(asio::any_io_executor ex, connection_options connection, pool_options options)
@@ -80,7 +83,8 @@ void pool_core::start() {
   });
 }
 
-lease pool_core::take_idle(std::source_location where) noexcept {
+template <bool Final>
+lease pool_core::take(std::source_location where) noexcept {
   for (;;) {
     slot* s = nullptr;
     {
@@ -91,19 +95,22 @@ lease pool_core::take_idle(std::source_location where) noexcept {
       idle_.pop_front();
       s->owner = slot_owner::leased;
       ++leased_;
-      ++counters_.gets;
       if (options_.report_leases) note_lease(*s, where);
-      if (!std::exchange(s->verify, false)) return lease(*s);
+      if (!std::exchange(s->verify, false)) {
+        if constexpr (Final) ++counters_.gets;
+        return lease(*s);
+      }
     }
     loss why;
-    if (passes(*s, why)) return lease(*s);
-    {
-      const std::lock_guard lock(mutex_);
-      --counters_.gets;
+    if (passes(*s, why)) {
+      if constexpr (Final) settled_gets_.fetch_add(1, std::memory_order_relaxed);
+      return lease(*s);
     }
     reject(*s, leased_, why);
   }
 }
+
+lease pool_core::take_idle(std::source_location where) noexcept { return take<true>(where); }
 
 bool pool_core::passes(slot& s, loss& why) const noexcept {
   error_code ec;
@@ -133,6 +140,12 @@ void pool_core::give_to_supervisor(std::unique_lock<std::mutex> lock, slot& s, c
   s.owner = slot_owner::supervisor;
   const auto self = std::move(s.core);
   const bool stop = closed_;
+  if (stop) {
+    count_end(s);
+  } else if (why) {
+    count_loss(s, *why);
+  }
+  recount(s);
   // An aged one that goes anyway leaves its place to its heir.
   if (s.wanted && (&s == aged_ || is_surplus(s) || (why && why->kind == ending::surplus))) {
     unwant(s);
@@ -162,7 +175,7 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
   if (left == leftover::dirty || left == leftover::down) [[unlikely]] {
     // Its supervisor may have brought it back by now, and then it has left it to the lease.
     if (!s.users().is_up()) {
-      self.give_to_supervisor(std::move(lock), s, nullptr);
+      self.end_lost_lease(std::move(lock), s);
       return;
     }
   }
@@ -173,6 +186,12 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
   } else {
     self.end_lease(std::move(lock), s);
   }
+}
+
+void pool_core::end_lost_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept {
+  // Now, and not when its supervisor comes to it: who gives a lease back can see in the stats what became of it.
+  count_loss(s, s.users().last_loss());
+  give_to_supervisor(std::move(lock), s, nullptr);
 }
 
 void pool_core::end_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept {
@@ -228,8 +247,6 @@ void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
     s.rested = false;
     --moving_;
     ++leased_;
-    ++counters_.gets;
-    ++counters_.waits;
     if (options_.report_leases) note_lease(s, next.where);
     next.result = lease(s);
     lock.unlock();
@@ -287,7 +304,7 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
   w.where = where;
   if (!timeout) timeout = options_.get_timeout;
   for (;;) {
-    w.result = take_idle(where);
+    w.result = take<false>(where);
     if (w.result) break;
     std::unique_lock lock(mutex_);
     if (!ex_) {
@@ -324,7 +341,7 @@ void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
       w.destroy();
       return;
     }
-    const bool enough = !closed_ && count_up() >= wanted;
+    const bool enough = !closed_ && up_ >= wanted;
     if (!enough && !closed_ && options_.fail_fast && is_down()) w.error = last_connect_error_;
     if (!enough && !w.error && may_wait(w, options_.get_timeout)) {
       w.wanted = wanted;
@@ -365,7 +382,9 @@ void pool_core::enqueue(pool_waiter& w, wait_list& queue, std::optional<duration
 void pool_core::dequeue(pool_waiter& w, error_code ec) noexcept {
   if (w.queue == &lease_waiters_) {
     --waiting_;
-    counters_.wait_time.record(env_->now() - w.since);
+    w.waited = env_->now() - w.since;
+    // Of one that is given a lease it is known later whether it has it (see settle).
+    if (ec) counters_.wait_time.record(w.waited);
   }
   // Connections may have been kept for it.
   if (w.queue == &up_waiters_ && timed_idle_) look_by(later(tick_, look_after_));
@@ -397,16 +416,26 @@ void pool_core::cancel(waiter& target) noexcept {
   complete(w);
 }
 
-void pool_core::withdraw(pool_waiter& w) noexcept {
-  const lease taken = std::move(w.result);
-  w.error = asio::error::operation_aborted;
-  slot& s = static_cast<slot&>(*taken);
+void pool_core::settle(pool_waiter& w) noexcept {
+  slot& s = static_cast<slot&>(*w.result);
   pool_core& self = *s.core;
+  if (!w.cancelled_late && !w.queue) {
+    self.settled_gets_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  // It goes back without the lock.
+  lease withdrawn;
   const std::lock_guard lock(self.mutex_);
-  s.withdrawn = true;
-  --self.counters_.gets;
-  if (w.queue) --self.counters_.waits;
-  ++self.counters_.cancelled;
+  self.counters_.wait_time.record(w.waited);
+  if (w.cancelled_late) {
+    withdrawn = std::move(w.result);
+    w.error = asio::error::operation_aborted;
+    s.withdrawn = true;
+    ++self.counters_.cancelled;
+  } else {
+    ++self.counters_.gets;
+    ++self.counters_.waits;
+  }
 }
 
 bool pool_core::deliver(waiter& w) noexcept {
@@ -446,6 +475,7 @@ void pool_core::close() noexcept {
       slot& s = idle_.front();
       idle_.pop_front();
       s.owner = slot_owner::supervisor;
+      count_end(s);
       // Not the last one: the caller has one.
       s.core.reset();
     }
@@ -482,9 +512,58 @@ void pool_core::finish_drain() noexcept {
   alarm_.ring();
 }
 
-std::size_t pool_core::count_up() const noexcept {
+void pool_core::count_up(slot& s) noexcept {
+  s.counted_up = true;
+  ++up_;
+}
+
+void pool_core::count_loss(slot& s, const loss& why) noexcept {
+  if (!s.counted_up) return;
+  count_end(s);
+  if (closed_) return;
+  switch (why.kind) {
+    case ending::lost:
+      ++counters_.disconnects;
+      break;
+    case ending::dirty:
+      ++counters_.replaced_dirty;
+      break;
+    case ending::dead:
+      ++counters_.replaced_dead;
+      break;
+    case ending::aged:
+      ++counters_.replaced_expired;
+      break;
+    case ending::moved:
+    case ending::surplus:
+      break;
+  }
+}
+
+void pool_core::count_end(slot& s) noexcept {
+  if (std::exchange(s.counted_up, false)) --up_;
+}
+
+std::size_t pool_core::connected() const noexcept {
+  if (!closed_ || leased_ == 0) return up_;
+  // The supervisors have ended, and nobody tells of what is lost in a lease.
   return static_cast<std::size_t>(
       std::count_if(slots_.begin(), slots_.end(), [](const auto& s) { return s->users().is_up(); }));
+}
+
+void pool_core::recount(slot& s) noexcept {
+  slot_pursuit now = slot_pursuit::none;
+  if (s.wanted && s.owner == slot_owner::supervisor) {
+    if (s.connecting) {
+      now = slot_pursuit::dialling;
+    } else if (s.queued || s.granted) {
+      now = slot_pursuit::queued;
+    }
+  }
+  const slot_pursuit before = std::exchange(s.counted_as, now);
+  if (before == now) return;
+  if (before != slot_pursuit::none) --pursuits_[static_cast<std::size_t>(before)];
+  if (now != slot_pursuit::none) ++pursuits_[static_cast<std::size_t>(now)];
 }
 
 cocp::stats pool_core::stats() const {
@@ -492,15 +571,26 @@ cocp::stats pool_core::stats() const {
   cocp::stats s = counters_;
   s.size = size_;
   s.min_size = std::min(options_.min_size.value_or(size_), size_);
-  s.connected = count_up();
+  s.waiting = waiting_;
+  s.connected = connected();
   s.idle = idle_.size();
   s.leased = leased_;
-  s.connecting = static_cast<std::size_t>(
-      std::count_if(slots_.begin(), slots_.end(), [](const auto& each) { return each->connecting; }));
-  s.waiting = waiting_;
+  s.hooks = hooks_;
+  s.connecting = count_of(slot_pursuit::dialling);
+  s.queued = count_of(slot_pursuit::queued);
+  const std::size_t counted = s.idle + s.leased + s.hooks + s.connecting + s.queued;
+  // A closed pool wants none, and has what has not ended yet.
+  s.wanted = closed_ ? counted + moving_ : wanted_;
+  s.resting = s.wanted - counted;
+  s.gets += settled_gets_.load(std::memory_order_relaxed);
   // Nobody looks at the clock when there is nothing to wait for.
   s.wait_time.record(duration::zero(), s.gets - s.waits);
   return s;
+}
+
+std::size_t pool_core::size() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return size_;
 }
 
 std::shared_ptr<const destination> pool_core::current_address() const noexcept {
@@ -509,30 +599,56 @@ std::shared_ptr<const destination> pool_core::current_address() const noexcept {
 }
 
 std::string pool_core::explain(const char* what, error_code ec, std::optional<duration> waited) const {
-  const cocp::stats s = stats();
-  error_code last;
-  std::string reason;
   std::shared_ptr<const destination> to;
+  std::shared_ptr<const std::string> words;
+  error_code last;
+  duration age{};
+  std::size_t size = 0;
+  std::size_t up = 0;
+  std::size_t leased = 0;
+  std::size_t hooks = 0;
+  std::size_t waiting = 0;
   {
+    // No more than figures: in a flood of refusals this is the lock that the lucky ones need.
     const std::lock_guard lock(mutex_);
-    last = last_connect_error_;
-    reason = last_connect_reason_;
     to = to_;
+    size = size_;
+    up = connected();
+    leased = leased_;
+    hooks = hooks_;
+    waiting = waiting_;
+    // Why an attempt failed is the reason only while attempts fail, and one is wanted that is not up.
+    if (!closed_ && gate_.failures() != 0 && up_ < wanted_) {
+      last = last_connect_error_;
+      words = last_connect_reason_;
+      age = env_->now() - last_connect_at_;
+    }
   }
   std::ostringstream out;
-  out << what << ": no connection to " << to->text;
-  if (ec == errc::timed_out && waited) {
+  out << what << ": no connection to ";
+  print_escaped(out, to->text);
+  const bool was_limit = ec == errc::timed_out && waited;
+  if (was_limit) {
     out << " within " << to_text(*waited);
   } else {
-    out << ": " << ec.message();
+    out << ": ";
+    print_escaped(out, ec.message());
   }
-  out << " (size " << s.size << ": " << s.connected << " up, " << s.leased << " leased, " << s.waiting << " waiting";
+  out << " (size " << size << ": " << up << " up, " << leased << " leased, ";
+  if (hooks != 0) out << hooks << " in hooks, ";
+  out << waiting << " waiting";
   if (last) {
-    // What an exception says of itself often has the message of its code.
-    const std::string message = last.message();
-    out << "; last error: ";
-    if (reason.find(message) == std::string::npos) out << message << (reason.empty() ? "" : ": ");
-    out << reason;
+    std::array<char, 32> ago{};
+    std::snprintf(ago.data(), ago.size(), "%.1f s ago", std::chrono::duration<double>(age).count());
+    const std::string_view reason = words ? std::string_view(*words) : std::string_view();
+    if (last == ec && !was_limit) {
+      out << "; last attempt " << ago.data() << (reason.empty() ? "" : ": ");
+      print_escaped(out, reason);
+    } else {
+      out << "; last error: ";
+      print_error(out, last, reason);
+      out << ", " << ago.data();
+    }
   }
   out << ')';
   return out.str();
@@ -544,13 +660,14 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
     const std::lock_guard lock(mutex_);
     const time_point now = env_->now();
     s.connecting = false;
+    recount(s);
     if (s.fate == slot_fate::moved) {
       gate_.abandoned(s.ticket);
     } else {
       s.ticket = gate_.succeeded(s.ticket, now);
     }
     gate_changed(now);
-    ++up_;
+    count_up(s);
     ++counters_.connects;
     if (resumed) ++counters_.tls_resumed;
     counters_.create_time.record(took);
@@ -559,10 +676,9 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
     s.rested = false;
     // A lease may have ended since the stream was opened.
     if (s.owner == slot_owner::idle) look_by(later(now, look_after_));
-    const std::size_t up = up_waiters_.empty() ? 0 : count_up();
     for (auto i = up_waiters_.begin(); i != up_waiters_.end();) {
       auto& w = static_cast<pool_waiter&>(*i++);
-      if (w.wanted > up) continue;
+      if (w.wanted > up_) continue;
       dequeue(w, {});
       reached.push_back(w);
     }
@@ -621,6 +737,7 @@ void pool_core::slot_served(slot& s) noexcept {
   std::unique_lock lock(mutex_);
   end_hook(s);
   if (!s.users().is_up()) {
+    count_loss(s, s.users().last_loss());
     give_to_supervisor(std::move(lock), s, nullptr);
     return;
   }
@@ -639,32 +756,19 @@ duration pool_core::slot_down(slot& s, const loss& why, bool early) noexcept {
 }
 
 duration pool_core::count_down(slot& s, const loss& why, bool early, wait_list& ended) noexcept {
+  std::shared_ptr<const std::string> words = early ? keep_words(why.reason) : nullptr;
   const std::lock_guard lock(mutex_);
   const time_point now = env_->now();
-  --up_;
+  count_loss(s, why);
   s.cause = early || why.kind == ending::lost ? dial_cause::loss : dial_cause::demand;
   // What users give up says nothing of the endpoint, nor does a former one.
   if (s.cause == dial_cause::loss && s.fate != slot_fate::moved) {
     gate_.lost(s.ticket, early, now, env_->random());
     gate_changed(now);
-    if (early) fail_fast(why.cause, ended);
-  }
-  switch (why.kind) {
-    case ending::lost:
-      ++counters_.disconnects;
-      break;
-    case ending::dirty:
-      ++counters_.replaced_dirty;
-      break;
-    case ending::dead:
-      ++counters_.replaced_dead;
-      break;
-    case ending::aged:
-      ++counters_.replaced_expired;
-      break;
-    case ending::moved:
-    case ending::surplus:
-      break;
+    if (early) {
+      note_failure(why.cause, std::move(words), now);
+      fail_fast(why.cause, ended);
+    }
   }
   return s.cause == dial_cause::loss ? gate_.delay(now) : duration::zero();
 }
@@ -674,6 +778,7 @@ void pool_core::slot_stopped(slot& s) noexcept {
   {
     const std::lock_guard lock(mutex_);
     s.connecting = false;
+    leave_dial_queue(s);
     --running_;
     // The pool was closed before its hook had begun.
     if (s.owner == slot_owner::hook) {
@@ -681,6 +786,9 @@ void pool_core::slot_stopped(slot& s) noexcept {
       s.owner = slot_owner::supervisor;
       held = std::move(s.core);
     }
+    // What is in use stays up until it comes back.
+    if (s.owner == slot_owner::supervisor) count_end(s);
+    recount(s);
   }
   finish_drain();
 }
@@ -702,6 +810,8 @@ void pool_core::on_context_shutdown() noexcept {
       // Not the last one: the caller has one.
       s->core.reset();
     }
+    hooks_ = 0;
+    keepalives_ = 0;
     ex_ = asio::any_io_executor();
   }
   alarm_.shutdown();

@@ -17,6 +17,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/intrusive/list.hpp>
 
+#include <array>
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -26,6 +29,9 @@
 #include <vector>
 
 namespace cocp::detail {
+
+/// For who tells of it later; null if there is nothing to tell, or no memory for it.
+std::shared_ptr<const std::string> keep_words(std::string_view words) noexcept;
 
 /// What a pool consists of. It is shared by the pool, its leases, its supervisors and its housekeeper; slots in use
 /// hold it too (see `slot::core`).
@@ -40,7 +46,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Starts the supervisors and the housekeeper.
   void start();
 
-  /// An idle connection that passed its check, or an empty lease.
+  /// An idle connection that passed its check, or an empty lease. Its user has it with that.
   lease take_idle(std::source_location where) noexcept;
   void wait_for_lease(lease_waiter& w, std::optional<duration> timeout, std::source_location where);
   void wait_until_up(event_waiter& w, std::size_t wanted);
@@ -49,17 +55,20 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// The end of a lease.
   static void give_back(slot& s, lease::way how) noexcept;
-  /// Takes back the lease of a waiter that was cancelled after it had been given one.
-  static void withdraw(pool_waiter& w) noexcept;
+  /// The handler of a waiter that was given a lease is about to be called: counts it, or takes it back from one that
+  /// was cancelled meanwhile.
+  static void settle(pool_waiter& w) noexcept;
 
   void resize(std::size_t n);
   void readdress(std::string address);
   void retry_now() noexcept;
   void close() noexcept;
   cocp::stats stats() const;
+  std::size_t size() const noexcept;
   std::shared_ptr<const destination> current_address() const noexcept;
   std::vector<lease_info> leases() const;
-  /// As in "get: no connection to localhost:7 within 30 s (size 10: 0 up, 0 leased, 3 waiting; last error: ...)".
+  /// As in "get: no connection to localhost:7 within 30 s (size 10: 1 up, 0 leased, 1 in hooks, 3 waiting; last error:
+  /// Connection refused, 3.2 s ago)".
   std::string explain(const char* what, error_code ec, std::optional<duration> waited) const;
 
   /// \name For slots
@@ -90,6 +99,11 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// \name How a slot goes on (pool_core.cpp)
   /// @{
 
+  /// `Final`: the lease is its user's with that, and no `settle` follows.
+  template <bool Final>
+  [[gnu::always_inline]] inline lease take(std::source_location where) noexcept;
+  /// The rest of `give_back` of a lease whose stream is down. Not inline: that would cost the others registers.
+  [[gnu::noinline]] void end_lost_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept;
   /// The rest of `give_back`: `s` is leased, and up.
   void end_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept;
   /// Gives a slot that is `moving` to whoever is next. `lock` is on `mutex_`.
@@ -111,6 +125,22 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// The counting part of `slot_down`.
   duration count_down(slot& s, const loss& why, bool early, wait_list& ended) noexcept;
+
+  /// \name What the gauges count. Under `mutex_`.
+  /// @{
+
+  /// Its stream has come up; what it waited for may have been reached.
+  void count_up(slot& s) noexcept;
+  /// Its stream has gone, or is about to: whoever knows first counts it, and why.
+  void count_loss(slot& s, const loss& why) noexcept;
+  /// The same of a stream that nobody asks about: the pool is closed.
+  void count_end(slot& s) noexcept;
+  /// How many are up.
+  std::size_t connected() const noexcept;
+  /// After any change of its owner, or of what it is wanted for and does.
+  void recount(slot& s) noexcept;
+  std::size_t count_of(slot_pursuit p) const noexcept { return pursuits_[static_cast<std::size_t>(p)]; }
+  /// @}
 
   /// \name How many there are (pool_size.cpp). Under `mutex_`, but for `add_slots`.
   /// @{
@@ -150,6 +180,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void leave_dial_queue(slot& s) noexcept;
   /// True if attempts fail and no connection is up.
   bool is_down() const noexcept { return up_ == 0 && gate_.failures() != 0; }
+  /// Remembers it for the texts of errors; `words` may be null.
+  void note_failure(error_code ec, std::shared_ptr<const std::string> words, time_point now) noexcept;
   /// An attempt has failed: ends the waits that are not to outlast that.
   void fail_fast(error_code ec, wait_list& ended) noexcept;
   /// @}
@@ -189,7 +221,6 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void enqueue(pool_waiter& w, wait_list& queue, std::optional<duration> timeout) noexcept;
   void dequeue(pool_waiter& w, error_code ec) noexcept;
   void take_all(wait_list& queue, wait_list& into, error_code ec) noexcept;
-  std::size_t count_up() const noexcept;
   bool may_wait(pool_waiter& w, std::optional<duration> timeout) noexcept;
 
   /// Schedules the handler; false if its executor refused, and it is in `undelivered_`.
@@ -227,8 +258,10 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   outage_gate gate_;
   /// Those that wait for leave to dial, in order.
   slot_list dial_queue_;
-  /// Connections that are up, as far as their supervisors know.
+  /// Connections that are up, as far as the pool knows (see `slot::counted_up`).
   std::size_t up_ = 0;
+  /// How many slots have each `slot::counted_as`, but for the first, which is not kept.
+  std::array<std::size_t, 3> pursuits_{};
   /// One connection that is being replaced for its age, and the slot that takes its place; both or none.
   slot* aged_ = nullptr;
   slot* heir_ = nullptr;
@@ -247,9 +280,10 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Supervisors whose loop has not ended.
   std::size_t running_ = 0;
   cocp::stats counters_;
-  /// Why the last attempt failed, and what more there is to say of it.
+  /// Why the last attempt failed, what more there is to say of it (or null), and when.
   error_code last_connect_error_;
-  std::string last_connect_reason_;
+  std::shared_ptr<const std::string> last_connect_reason_;
+  time_point last_connect_at_;
   /// When the housekeeper wakes at the latest.
   time_point next_turn_ = time_point::max();
   /// When the gate is to be looked at.
@@ -264,6 +298,11 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   std::size_t returned_ = 0;
   /// The housekeeper's clock: a time that has passed.
   time_point tick_;
+
+  /// What belongs to `counters_.gets` and became certain where nobody holds `mutex_`: after a check, and just before a
+  /// handler. To count it earlier would be to take it back at times, and a scraper takes a counter that goes backwards
+  /// for a new one; a second round of the mutex for it would be the dearest part of `get`.
+  std::atomic<std::uint64_t> settled_gets_{0};
 };
 
 }  // namespace cocp::detail

@@ -10,16 +10,28 @@
 
 namespace cocp::detail {
 
+std::shared_ptr<const std::string> keep_words(std::string_view words) noexcept {
+  if (words.empty()) return nullptr;
+  try {
+    return std::make_shared<const std::string>(words);
+  } catch (const std::bad_alloc&) {
+    // The code alone has to say it.
+    return nullptr;
+  }
+}
+
 time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
   const std::lock_guard lock(mutex_);
   if (!s.wanted) return time_point::max();
   if (!s.granted && !s.queued) {
     s.queued = true;
     dial_queue_.push_back(s);
+    recount(s);
     gate_changed(now);
   }
   if (!std::exchange(s.granted, false)) return time_point::max();
   s.connecting = true;
+  recount(s);
   s.to = to_;
   if (s.fate == slot_fate::moved) s.fate = slot_fate::stays;
   return now;
@@ -63,15 +75,18 @@ void pool_core::leave_dial_queue(slot& s) noexcept {
     gate_.abandoned(s.ticket);
     gate_changed(env_->now());
   }
+  recount(s);
 }
 
 duration pool_core::slot_failed(slot& s, error_code ec, const std::string& reason) noexcept {
+  std::shared_ptr<const std::string> words = keep_words(reason);
   wait_list ended;
   duration delay{};
   {
     const std::lock_guard lock(mutex_);
     const time_point now = env_->now();
     s.connecting = false;
+    recount(s);
     ++counters_.connect_failures;
     if (s.fate == slot_fate::moved) {
       gate_.abandoned(s.ticket);
@@ -80,12 +95,8 @@ duration pool_core::slot_failed(slot& s, error_code ec, const std::string& reaso
       s.cause = dial_cause::loss;
       gate_.failed(s.ticket, now, env_->random());
       gate_changed(now);
+      note_failure(ec, std::move(words), now);
       fail_fast(ec, ended);
-      try {
-        last_connect_reason_ = reason;
-      } catch (const std::bad_alloc&) {
-        last_connect_reason_.clear();
-      }
       delay = gate_.delay(now);
     }
   }
@@ -93,8 +104,13 @@ duration pool_core::slot_failed(slot& s, error_code ec, const std::string& reaso
   return delay;
 }
 
-void pool_core::fail_fast(error_code ec, wait_list& ended) noexcept {
+void pool_core::note_failure(error_code ec, std::shared_ptr<const std::string> words, time_point now) noexcept {
   last_connect_error_ = ec;
+  last_connect_reason_ = std::move(words);
+  last_connect_at_ = now;
+}
+
+void pool_core::fail_fast(error_code ec, wait_list& ended) noexcept {
   if (!options_.fail_fast || !is_down()) return;
   take_all(lease_waiters_, ended, ec);
   take_all(up_waiters_, ended, ec);
@@ -130,6 +146,7 @@ void pool_core::readdress(std::string text) {
   // Leave to dial the former endpoint is none to dial this one.
   for (const auto& s : slots_) {
     if (std::exchange(s->granted, false)) gate_.abandoned(s->ticket);
+    recount(*s);
   }
   gate_.reset();
   gate_changed(env_->now());

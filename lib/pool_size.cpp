@@ -64,6 +64,7 @@ void pool_core::want(slot& s) noexcept {
   s.fresh = false;
   s.used_at = env_->now();
   ++wanted_;
+  recount(s);
   update_plain_put();
   s.keeper->wake();
   // It may not come up before it is too old to be of use.

@@ -35,6 +35,13 @@ enum class slot_fate : unsigned char {
   moved      ///< It is to the pool's former address: it is redialled.
 };
 
+/// What the supervisor does of a slot that is its own and wanted.
+enum class slot_pursuit : unsigned char {
+  none,     ///< Neither of them, or the slot is somebody else's.
+  queued,   ///< Waits for leave to dial, or is about to make use of it.
+  dialling  ///< An attempt is under way.
+};
+
 /// One connection of a pool. It shows itself to leases as a `connection`.
 class slot final : public connection, public supervisor::client, public boost::intrusive::list_base_hook<> {
  public:
@@ -85,6 +92,10 @@ class slot final : public connection, public supervisor::client, public boost::i
   dial_cause cause = dial_cause::demand;
   bool queued = false;
   bool granted = false;
+  /// It counts as one that is up: from `on_connected` until the pool knows of the end of that stream.
+  bool counted_up = false;
+  /// What the gauges count it as.
+  slot_pursuit counted_as = slot_pursuit::none;
   /// What its supervisor is to run, while a hook owns it.
   const handshake* hook = nullptr;
   /// Since when it is idle, by the housekeeper's last look at the clock: never too late.

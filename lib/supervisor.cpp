@@ -4,6 +4,7 @@
 #include "supervisor.hpp"
 
 #include "dial.hpp"
+#include "error_text.hpp"
 #include "tell.hpp"
 
 #include <cocp/connection.hpp>
@@ -42,9 +43,9 @@ asio::awaitable<failure> call(const handshake& h, connection& c) {
   try {
     co_await h(c);
   } catch (const boost::system::system_error& e) {
-    co_return failure(e.code() ? e.code() : error_code(errc::handshake_failed), e.what());
+    co_return failure(e.code() ? e.code() : error_code(errc::handshake_failed), words_beside(e.code(), e.what()));
   } catch (const std::exception& e) {
-    co_return failure(errc::handshake_failed, e.what());
+    co_return failure(errc::handshake_failed, words_beside(errc::handshake_failed, e.what()));
   } catch (...) {
     co_return failure(errc::handshake_failed, "a handshake threw something that is no std::exception");
   }
@@ -275,7 +276,12 @@ void supervisor::on_watchdog(unsigned epoch, error_code ec) {
     if (epoch != epoch_) return;
   }
   verdict_ = stopping() ? error_code(errc::closed) : ec ? ec : error_code(errc::timed_out);
-  if (handshake_) handshake_->bring_down({verdict_, {}, late_ending_}, verdict_);
+  std::string_view late;
+  if (verdict_ == errc::timed_out) {
+    late = late_ending_ == ending::dead ? "keepalive took longer than connect_timeout"
+                                        : "on_return took longer than connect_timeout";
+  }
+  if (handshake_) handshake_->bring_down({verdict_, late, late_ending_}, verdict_);
   cancel_attempt_.emit(asio::cancellation_type::terminal);
 }
 

@@ -24,10 +24,8 @@ enum class errc {
   closed,
   /// `get` would have had to wait behind `max_waiting` others.
   overloaded,
-  /// The endpoint cannot be reached, and no other error says why. For users' own code: cocp itself always knows more.
-  unavailable,
   /// The peer sent bytes that nobody had asked for (see `pool_options::allow_unread`).
-  unsolicited_data,
+  unsolicited_data = 5,
   /// `on_connect` ended with an exception that is not a `boost::system::system_error`.
   handshake_failed,
 };

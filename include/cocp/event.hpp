@@ -53,7 +53,9 @@ struct event {
   unsigned attempt = 0;
   /// `connect_failed`, `disconnected` and `replaced`: the delay before the next attempt.
   duration retry_in{};
-  /// The cause in words where an error code alone does not say it; may be empty.
+  /// The cause in words where `error` alone does not say it, without the message of that; may be empty. Words from
+  /// outside, as those of an exception that left `on_connect`, are cut off after 240 bytes, and control characters in
+  /// them are escaped ("\\n", "\\x1b").
   std::string_view reason;
 };
 
@@ -63,17 +65,19 @@ COCP_API std::string_view to_string(event_kind kind) noexcept;
 COCP_API std::string_view to_string(severity level) noexcept;
 
 /// Prints one line without a line feed, as in
-/// `warning connect_failed localhost:7: Connection refused (attempt 3, retry in 312 ms)`.
+/// `warning connect_failed localhost:7: Connection refused (attempt 3, retry in 312 ms)`. Control characters are
+/// escaped.
 COCP_API std::ostream& operator<<(std::ostream& out, const event& e);
 
 /// Receives events. Called on the executor of the pool or connection, from several threads at once if that executor
-/// has several, and never under a lock. An exception that leaves it is dropped.
+/// has several, and never under a lock. It may not block: it is called by whoever dials, closes and reports, and until
+/// it returns that connection is not redialled, and the thread runs nothing else. Hand on to another thread what is to
+/// go where writing can take long. An exception that leaves it is dropped.
 using logger = std::function<void(const event&)>;
 
-/// A logger that prints each event as one line to `out`. Its calls do not overlap.
-/// \par Lifetime
-/// `out` must outlive every pool and connection that has the logger, and live until the execution context has run what
-/// they left to it, or is gone.
+/// A logger that prints each event as one line to `out`, and flushes it. Its calls do not overlap: while `out` blocks,
+/// all who have something to tell wait. \par Lifetime `out` must outlive every pool and connection that has the logger,
+/// and live until the execution context has run what they left to it, or is gone.
 COCP_API logger log_to(std::ostream& out);
 
 }  // namespace cocp

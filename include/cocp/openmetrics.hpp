@@ -15,7 +15,7 @@ namespace cocp {
 
 /// A pool, and what to call it in `openmetrics`.
 struct named_pool {
-  /// In UTF-8, and only looked at during the call. Empty: the pool's current address.
+  /// Only looked at during the call. Empty: the pool's current address. What is not UTF-8 is printed as U+FFFD.
   std::string_view name;
   /// Must live until the call has returned.
   const cocp::pool& pool;
@@ -37,8 +37,12 @@ struct named_pool {
 /// | `db_client_connection_create_time_seconds`| histogram | `create_time`                                          |
 /// | `db_client_connection_wait_time_seconds`  | histogram | `wait_time`; calls that failed are in it               |
 /// | `db_client_connection_use_time_seconds`   | histogram | `use_time`; only of pools that report their leases     |
-/// | `cocp_connected`                          | gauge     | `connected`; hooks have those that are in no state     |
+/// | `cocp_connected`                          | gauge     | `connected`                                            |
 /// | `cocp_connecting`                         | gauge     | `connecting`                                           |
+/// | `cocp_hooks`                              | gauge     | `hooks`                                                |
+/// | `cocp_queued`                             | gauge     | `queued`                                               |
+/// | `cocp_resting`                            | gauge     | `resting`                                              |
+/// | `cocp_wanted`                             | gauge     | `wanted`                                               |
 /// | `cocp_gets`                               | counter   | `gets`                                                 |
 /// | `cocp_waits`                              | counter   | `waits`                                                |
 /// | `cocp_cancelled`                          | counter   | `cancelled`                                            |

@@ -22,7 +22,7 @@ namespace cocp {
 class connection;
 
 /// Prepares a connection for use, as a protocol's greeting or log-in does. An exception that leaves it means that
-/// the connection is not usable.
+/// the connection is not usable; what it says is told to the logger, and by the errors of `pool::get`.
 /// \par Lifetime
 /// The connection is valid only during the call.
 /// \par Cancellation

@@ -20,6 +20,7 @@
 #include <optional>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -31,6 +32,16 @@ class pool;
 namespace detail {
 /// For what prints a pool.
 const pool_core& core_of(const pool& p) noexcept;
+
+/// What an address may be given as by itself: a string, and nothing in braces.
+template <class T>
+concept address_text = std::convertible_to<const T&, std::string_view>;
+
+inline connection_options at_address(std::string_view address) {
+  connection_options options;
+  options.address = address;
+  return options;
+}
 }  // namespace detail
 
 /// A pool of persistent connections to one endpoint, handed out to one user at a time.
@@ -60,6 +71,18 @@ class COCP_API pool {
                                                                                  pool_options options = {})
       : pool(executor_type(context.get_executor()), std::move(connection), std::move(options)) {}
 
+  /// The same with an address, and all else about the connections as it is by default: `pool(io, "localhost:7")`.
+  template <detail::address_text Address>
+  pool(executor_type ex, const Address& address, pool_options options = {})
+      : pool(std::move(ex), detail::at_address(address), std::move(options)) {}
+
+  /// The same on the executor of an execution context.
+  template <class Context, detail::address_text Address>
+  requires std::is_convertible_v<Context&, boost::asio::execution_context&> pool(Context& context,
+                                                                                 const Address& address,
+                                                                                 pool_options options = {})
+      : pool(executor_type(context.get_executor()), detail::at_address(address), std::move(options)) {}
+
   pool(const pool&) = delete;
   pool& operator=(const pool&) = delete;
   ~pool();
@@ -70,8 +93,10 @@ class COCP_API pool {
   /// Waits for a connection that is up and clean, at most `pool_options::get_timeout`. First come, first served. When
   /// one is idle it returns at once, without going through the scheduler.
   /// \par Errors
-  /// Throws `boost::system::system_error`, whose text says what was waited for, how long, the pool's counters and the
-  /// last connect error: `errc::timed_out`, `errc::closed`, `errc::overloaded`, `operation_aborted`.
+  /// Throws `boost::system::system_error`: `errc::timed_out`, `errc::closed`, `errc::overloaded`, `operation_aborted`.
+  /// Its text says what was waited for, how long, what became of the connections, and, while attempts fail, the last
+  /// connect error with its age. Words of `on_connect`'s exceptions are in it: think of that before you show it to
+  /// strangers.
   ///
   /// Here and below `where` is what `leases` tells of the caller.
   boost::asio::awaitable<lease> get(std::source_location where = std::source_location::current());

@@ -13,15 +13,24 @@ namespace cocp {
 struct stats {
   /// \name Gauges
   /// @{
-  std::size_t size = 0;        ///< The most connections (`pool_options::size`, `pool::resize`).
-  std::size_t min_size = 0;    ///< Connections kept open when nobody asks (`pool_options::min_size`).
-  std::size_t connected = 0;   ///< Connections that are up, leased ones included.
-  std::size_t idle = 0;        ///< Connections that are up and wait to be leased.
-  std::size_t leased = 0;      ///< Leases that are out.
-  std::size_t connecting = 0;  ///< Connections with an attempt to connect under way.
-  std::size_t waiting = 0;     ///< Calls of `get` that wait.
+  std::size_t size = 0;       ///< The most connections (`pool_options::size`, `pool::resize`).
+  std::size_t min_size = 0;   ///< Connections kept open when nobody asks (`pool_options::min_size`).
+  std::size_t waiting = 0;    ///< Calls of `get` that wait.
+  std::size_t connected = 0;  ///< Connections that are up, whoever has them.
+
+  /// Connections that the pool wants to have now. Each of them is counted once in the six below, which add up to this
+  /// at every moment. Of a closed pool: those that have not ended yet.
+  std::size_t wanted = 0;
+  std::size_t idle = 0;        ///< Up, and wait to be leased.
+  std::size_t leased = 0;      ///< Leases that are out, whether their connection is up or not.
+  std::size_t hooks = 0;       ///< `pool_options::on_return` and `keepalive` have them, or are about to.
+  std::size_t connecting = 0;  ///< An attempt to connect is under way.
+  std::size_t queued = 0;      ///< Wait to dial: for the backoff delay, for a probe, or for others (`max_dialling`).
+  std::size_t resting = 0;     ///< In between: being looked at, placed or closed.
   /// @}
   /// \name Counters
+  /// None ever decreases. A lease is counted when its user has it for good: not if the connection is found dead when it
+  /// is looked at, nor if the call is cancelled while its result is on the way.
   /// @{
   std::uint64_t gets = 0;              ///< Leases given out.
   std::uint64_t waits = 0;             ///< Leases given out that had to be waited for.
@@ -36,7 +45,7 @@ struct stats {
   std::uint64_t replaced_expired = 0;  ///< Connections replaced for their age (`pool_options::max_lifetime`).
   std::uint64_t tls_resumed = 0;       ///< Attempts that succeeded and resumed a TLS session.
   /// @}
-  /// How long calls of `get` waited; also those that did not have to, and those that failed.
+  /// How long calls of `get` waited that have ended: as many as `gets`, and those that failed.
   histogram wait_time;
   /// How long attempts to connect took that succeeded: name lookup, connect and `on_connect`; as many as `connects`.
   histogram create_time;

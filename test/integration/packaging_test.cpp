@@ -13,6 +13,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -219,6 +220,40 @@ BOOST_AUTO_TEST_CASE(a_program_without_run_time_type_information_does_not_link_t
                                         shop().flags("both") + " -o " + shop().new_path());
   BOOST_TEST((linked.status != 0));
   BOOST_TEST(linked.output.find("library_without_rtti") != std::string::npos, linked);
+}
+
+/// A line of a user's program, and how many lines a compiler may say about it.
+struct line {
+  const char* text;
+  int most;
+
+  friend std::ostream& operator<<(std::ostream& out, const line& l) { return out << l.text; }
+};
+
+const line lines[] = {
+    {"cocp::pool p(io, \"db:4000\");", 0},
+    {"cocp::pool p(io, {.address = \"db:4000\", .on_connect = log_in}, {.size = 10});", 0},
+    {"cocp::pool p(io, \"db:4000\", \"10\");", 60},
+    {"cocp::pool p(io, {.address = \"db:4000\"}, \"10\");", 60},
+    {"cocp::pool p(io, 4000);", 60},
+    {"cocp::pool p(io, {.address = \"db:4000\", .on_connect = [](cocp::connection&) {}});", 60},
+    {"cocp::connection_options o; o.on_connect = [](cocp::connection&) {};", 80},
+};
+
+BOOST_DATA_TEST_CASE(an_everyday_mistake_is_a_short_error, data::make(compilers()) * data::make(lines), compiler,
+                     line) {
+  const std::string program = shop().new_path() + ".cpp";
+  write(program, std::string("#include <cocp.hpp>\n"
+                             "#include <boost/asio/io_context.hpp>\n"
+                             "boost::asio::awaitable<void> log_in(cocp::connection&);\n"
+                             "void use(boost::asio::io_context& io) { ") +
+                     line.text + " }\n");
+  const outcome compiled =
+      shop().attempt(compiler + " -std=c++20 -fsyntax-only " + program + " -I" + shop().sources() + "/include 2>&1");
+  // The command is one of them.
+  const auto said = std::count(compiled.output.begin(), compiled.output.end(), '\n') - 1;
+  BOOST_TEST((compiled.status == 0) == (line.most == 0), compiled);
+  BOOST_TEST(said <= line.most, compiled);
 }
 
 /// The classes and functions, less their namespace, that may be seen from outside.

@@ -141,6 +141,7 @@ class fake_network::stream final : public detail::stream {
   }
 
   peek_result peek(error_code& ec) noexcept override {
+    if (net_->on_peek) net_->on_peek();
     if (!peer_->inbox.empty()) return peek_result::unread;
     if (!peer_->end) return peek_result::quiet;
     ec = peer_->end;

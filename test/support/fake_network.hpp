@@ -71,6 +71,8 @@ class fake_network final : public detail::environment, public std::enable_shared
   std::map<std::string, std::vector<std::string>> names;
   /// Called with each peer when it was accepted.
   std::function<void(fake_peer&)> on_accept;
+  /// Called before each peek at a stream.
+  std::function<void()> on_peek;
   /// @}
 
   /// \name What happened

@@ -35,6 +35,10 @@ const row rows[] = {
     {{event_kind::disconnected, severity::warning, "a:1", eof, 0, {}, {}}, "warning disconnected a:1: End of file"},
     {{event_kind::replaced, severity::info, "a:1", {}, 0, {}, "discarded"}, "info replaced a:1: discarded"},
     {{event_kind::closed, severity::debug, "a:1", {}, 0, {}, {}}, "debug closed a:1"},
+    {{event_kind::connect_failed, severity::warning, "a:1", eof, 1, {}, "log-in: End of file"},
+     "warning connect_failed a:1: log-in: End of file (attempt 1)"},
+    {{event_kind::replaced, severity::info, "unix:/a\nb", {}, 0, {}, "no\r\nerror forged\x1b[1m K\u00f6nig"},
+     "info replaced unix:/a\\nb: no\\r\\nerror forged\\x1b[1m K\u00f6nig"},
 };
 
 }  // namespace

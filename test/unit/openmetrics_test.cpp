@@ -13,6 +13,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "exposition.hpp"
@@ -82,6 +83,11 @@ const escape escapes[] = {
     {"a backslash and an n", "a\\nb", "a\\\\nb"},
     {"all of them at the ends", "\"\\\n", "\\\"\\\\\\n"},
     {"what else has a meaning", "{a='b',c#} \t\r", "{a='b',c#} \t\r"},
+    {"a byte that is no UTF-8",
+     "a\xff"
+     "b\x80",
+     "a\ufffd"
+     "b\ufffd"},
     {"UTF-8", "K\u00f6nigsberg \u2192 \U0001f309", "K\u00f6nigsberg \u2192 \U0001f309"},
 };
 
@@ -110,6 +116,10 @@ BOOST_AUTO_TEST_CASE(prints_all_that_the_stats_tell) {
   p.stats.idle = 4;
   p.stats.leased = 5;
   p.stats.connecting = 6;
+  p.stats.hooks = 21;
+  p.stats.queued = 22;
+  p.stats.resting = 23;
+  p.stats.wanted = 24;
   p.stats.waiting = 7;
   p.stats.gets = std::numeric_limits<std::uint64_t>::max();
   p.stats.waits = 9;
@@ -229,6 +239,18 @@ cocp_connected{db_client_connection_pool_name="p"} 3
 # TYPE cocp_connecting gauge
 # HELP cocp_connecting Connections with an attempt to connect under way.
 cocp_connecting{db_client_connection_pool_name="p"} 6
+# TYPE cocp_hooks gauge
+# HELP cocp_hooks Connections that on_return or keepalive has.
+cocp_hooks{db_client_connection_pool_name="p"} 21
+# TYPE cocp_queued gauge
+# HELP cocp_queued Connections that wait to dial.
+cocp_queued{db_client_connection_pool_name="p"} 22
+# TYPE cocp_resting gauge
+# HELP cocp_resting Connections that are being looked at, placed or closed.
+cocp_resting{db_client_connection_pool_name="p"} 23
+# TYPE cocp_wanted gauge
+# HELP cocp_wanted Connections that are to be there now.
+cocp_wanted{db_client_connection_pool_name="p"} 24
 # TYPE cocp_gets counter
 # HELP cocp_gets Leases given out.
 cocp_gets_total{db_client_connection_pool_name="p"} 18446744073709551615
@@ -268,6 +290,59 @@ BOOST_AUTO_TEST_CASE(prints_the_stats_of_a_pool) {
   const std::string printed = print(*w.pool);
   BOOST_TEST(printed == cocp::detail::to_openmetrics({{.name = "10.0.0.1:7", .stats = w.pool->stats()}}));
   BOOST_TEST(value(printed, "cocp_gets_total{db_client_connection_pool_name=\"10.0.0.1:7\"}") == "1");
+}
+
+/// Bytes, and what becomes of them where only UTF-8 may be: "?" for U+FFFD.
+struct bytes {
+  std::string_view given;
+  std::string_view printed;
+
+  friend std::ostream& operator<<(std::ostream& out, const bytes& b) { return out << b.printed; }
+};
+
+const bytes all_bytes[] = {
+    {"", ""},
+    {"a\x7f\n", "a\x7f\n"},
+    {"\xc2\x80\xdf\xbf", "\xc2\x80\xdf\xbf"},
+    {"\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf", "\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf"},
+    {"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"},
+    {"\xff", "?"},
+    {"\x80\xbf", "??"},
+    {"\xc0\x80", "??"},
+    {"\xc1\xbf", "??"},
+    {"\xc2", "?"},
+    {"\xc2"
+     "a",
+     "?a"},
+    {"\xe0\x9f\xbf", "???"},
+    {"\xed\xa0\x80", "???"},
+    {"\xe2\x82", "??"},
+    {"\xe2\x82"
+     "a",
+     "??a"},
+    {"\xf0\x8f\xbf\xbf", "????"},
+    {"\xf4\x90\x80\x80", "????"},
+    {"\xf5\x80\x80\x80", "????"},
+    {"\xf0\x9f\x8c", "???"},
+};
+
+BOOST_DATA_TEST_CASE(what_is_not_utf_8_is_replaced_byte_by_byte, all_bytes, b) {
+  std::string expected;
+  for (const char c : b.printed) expected += c == '?' ? "\ufffd" : std::string(1, c);
+  BOOST_TEST(cocp::detail::to_utf8(b.given) == expected);
+}
+
+BOOST_AUTO_TEST_CASE(pools_whose_names_differ_in_what_is_not_utf_8_are_told_apart) {
+  pool_world one;
+  const named_pool all[] = {{"a\xff", *one.pool}, {"a\xfe", *one.pool}};
+  std::ostringstream out;
+  openmetrics(out, all);
+  BOOST_TEST(names(out.str()) == (std::vector<std::string>{"a\ufffd", "a\ufffd#2"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(an_address_that_is_not_utf_8_does_not_spoil_the_scrape) {
+  pool_world w({.size = 1}, {.address = "unix:@\xff"});
+  BOOST_TEST(names(print(*w.pool)) == (std::vector<std::string>{"unix:@\ufffd"}), boost::test_tools::per_element());
 }
 
 BOOST_DATA_TEST_CASE(a_name_is_escaped, escapes, e) {
@@ -311,7 +386,7 @@ BOOST_AUTO_TEST_CASE(each_family_is_there_once_whatever_the_number_of_pools) {
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("# ")) told.push_back(line.substr(0, line.find(' ', 7)));
   }
-  BOOST_TEST(told.size() == 19u * 2 + 3 + 1);
+  BOOST_TEST(told.size() == 23u * 2 + 3 + 1);
   BOOST_TEST(std::set<std::string>(told.begin(), told.end()).size() == told.size());
 }
 

@@ -32,8 +32,9 @@ class COCP_API pool_waiter : public waiter, public deadline_list_hook, public de
  public:
   /// When the wait ends without a result; `max` for never.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
-  /// When the wait began.
+  /// When the wait began, and how long it took once it has ended.
   std::chrono::steady_clock::time_point since;
+  duration waited{};
   /// The queue that it waits in.
   wait_list* queue = nullptr;
   /// For whom waits for connections to be up: how many.
