@@ -271,6 +271,7 @@ class life : public pool_world {
     BOOST_TEST(done);
     BOOST_TEST(most <= 64u);
     done = true;
+    settle();
   }
 
   void leave() {
