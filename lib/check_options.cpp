@@ -57,6 +57,7 @@ void check(const pool_options& o) {
   if (o.idle_timeout) require_positive("idle_timeout", *o.idle_timeout);
   if (o.max_lifetime) require_positive("max_lifetime", *o.max_lifetime);
   if (o.get_timeout) require_not_negative("get_timeout", *o.get_timeout);
+  if (o.fail_fast) require_not_negative("fail_fast", *o.fail_fast);
   require_not_negative("check_after", o.check_after);
   require_positive("keepalive_interval", o.keepalive_interval);
   if (o.max_dialling == 0) reject("max_dialling", "0", "be at least 1");

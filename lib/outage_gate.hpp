@@ -23,6 +23,10 @@ enum class dial_cause {
 /// the gate until one has redialled, except for demand while other connections are up. A failed attempt shuts it for
 /// the backoff delay. It begins shut: at the start too the first one tells whether the endpoint is there.
 ///
+/// Who ends what: open, by a loss or a failure. Shut with nobody probing, by the first who asks at `next_time` or
+/// later; that there is one is for the pool to see to (whoever wants a connection wants a dial). A probe, by the end of
+/// its attempt, whichever of the four. A trial, by `pass` at `next_time`, or by the loss of its connection.
+///
 /// Pure: it knows neither threads nor clocks.
 class outage_gate {
  public:

@@ -21,7 +21,8 @@ namespace {
 namespace asio = boost::asio;
 using core_ptr = std::shared_ptr<detail::pool_core>;
 
-/// What `get` does when nothing is idle: in a coroutine of its own, so that the frame of the other stays small.
+/// What `get` does when nothing is idle, or to let others run: in a coroutine of its own, so that the frame of the
+/// other stays small.
 asio::awaitable<lease> wait_for_lease(core_ptr core, std::optional<duration> timeout, std::source_location where) {
   error_code ec;
   auto token = asio::redirect_error(asio::use_awaitable, ec);
@@ -63,32 +64,37 @@ pool::~pool() { core_->close(); }
 pool::executor_type pool::get_executor() const { return core_->get_executor(); }
 
 asio::awaitable<lease> pool::get(std::source_location where) {
-  if (lease idle = core_->take_idle(where)) co_return std::move(idle);
+  if (lease idle = core_->take_in_a_row(where)) co_return std::move(idle);
   co_return co_await wait_for_lease(core_, std::nullopt, where);
 }
 
 asio::awaitable<lease> pool::get(duration timeout, std::source_location where) {
-  if (lease idle = core_->take_idle(where)) co_return std::move(idle);
+  if (lease idle = core_->take_in_a_row(where)) co_return std::move(idle);
   co_return co_await wait_for_lease(core_, timeout, where);
 }
 
-lease pool::try_get(std::source_location where) noexcept { return core_->take_idle(where); }
+lease pool::try_get(std::source_location where) noexcept { return core_->try_take(where); }
 
 asio::awaitable<void> pool::ready(std::size_t n) {
-  const std::size_t size = core_->size();
-  if (n > size) {
-    throw std::invalid_argument("ready: " + std::to_string(n) + ": must not be more than size (" +
-                                std::to_string(size) + ")");
-  }
+  const auto too_much = [n](std::size_t size) {
+    return "ready: " + std::to_string(n) + ": must not be more than size (" + std::to_string(size) + ")";
+  };
+  const std::size_t size_before = core_->size();
+  if (n > size_before) throw std::invalid_argument(too_much(size_before));
   const core_ptr core = core_;
   auto wait = [core, n](detail::event_waiter& w) { core->wait_until_up(w, n); };
   const error_code ec = co_await wait_for_event(core, std::move(wait));
+  if (ec == detail::too_many()) {
+    if (const std::size_t size = core->size(); n > size) throw detail::text_error(ec, too_much(size));
+  }
   if (ec) throw detail::text_error(ec, core->explain("ready", ec, core->options().get_timeout));
 }
 
 void pool::resize(std::size_t n) { core_->resize(n); }
 
 void pool::readdress(std::string address) { core_->readdress(std::move(address)); }
+
+void pool::renew() noexcept { core_->renew(); }
 
 void pool::retry_now() noexcept { core_->retry_now(); }
 

@@ -25,6 +25,12 @@ namespace {
 /// The housekeeper looks at what is idle so long after it became so: a watch costs a busy connection nothing, and a
 /// dead one is found within 100 ms.
 constexpr duration watch_after = std::chrono::milliseconds(50);
+/// Who wants a look so soon gets one always: it costs less than to know how long a connection was idle.
+constexpr duration least_check_after = std::chrono::milliseconds(1);
+/// What an attempt without a limit has, before nobody's need of it counts.
+constexpr duration attempt_without_limit = std::chrono::seconds(5);
+/// Connections that live for less would be redialled as fast as the endpoint takes it.
+constexpr duration least_age = std::chrono::milliseconds(1);
 
 connection_options checked(connection_options o) {
   check(o);
@@ -51,16 +57,21 @@ void pool_waiter::settle() noexcept {
 pool_core::pool_core(asio::any_io_executor ex, connection_options connection, pool_options options)
     : dial_options_(checked(std::move(connection))),
       options_(checked(std::move(options))),
-      always_verify_(options_.check_after == duration::zero()),
+      always_verify_(options_.check_after < least_check_after),
       timed_idle_(options_.keepalive || (options_.min_size && options_.idle_timeout)),
       look_after_(always_verify_ ? watch_after : std::min(watch_after, options_.check_after)),
+      // Not less than the time between two looks: the housekeeper would turn as fast as it can.
+      idle_limit_(std::max(options_.idle_timeout.value_or(duration::max()), watch_after)),
+      attempt_limit_(std::max(idle_limit_, dial_options_.connect_timeout.value_or(attempt_without_limit))),
+      keepalive_after_(std::max(options_.keepalive_interval, watch_after)),
       env_(context_service::of(ex).environment()),
       ex_(std::move(ex)),
       alarm_(ex_, *env_),
       plain_put_(!options_.on_return),
       to_(make_destination(dial_options_.address, dial_options_)),
       size_(options_.size),
-      gate_(dial_options_.retry_min, dial_options_.retry_max, options_.max_dialling) {
+      gate_(dial_options_.retry_min, dial_options_.retry_max, options_.max_dialling),
+      downtime_(options_.fail_fast) {
   context_service::of(ex_).add(*this);
 }
 
@@ -83,7 +94,7 @@ void pool_core::start() {
   });
 }
 
-template <bool Final>
+template <pool_core::taking How>
 lease pool_core::take(std::source_location where) noexcept {
   for (;;) {
     slot* s = nullptr;
@@ -91,26 +102,41 @@ lease pool_core::take(std::source_location where) noexcept {
       const std::lock_guard lock(mutex_);
       // Nobody overtakes those who wait.
       if (idle_.empty() || !lease_waiters_.empty()) return lease();
+      if constexpr (How == taking::in_a_row) {
+        // The one that goes through the scheduler is the first of the next row.
+        if (--in_a_row_ == 0) [[unlikely]] {
+          in_a_row_ = most_in_a_row;
+          return lease();
+        }
+      }
       s = &idle_.front();
       idle_.pop_front();
       s->owner = slot_owner::leased;
       ++leased_;
       if (options_.report_leases) note_lease(*s, where);
       if (!std::exchange(s->verify, false)) {
-        if constexpr (Final) ++counters_.gets;
+        if constexpr (How != taking::for_a_waiter) ++counters_.gets;
         return lease(*s);
       }
     }
     loss why;
     if (passes(*s, why)) {
-      if constexpr (Final) settled_gets_.fetch_add(1, std::memory_order_relaxed);
+      if constexpr (How != taking::for_a_waiter) settled_gets_.fetch_add(1, std::memory_order_relaxed);
       return lease(*s);
     }
     reject(*s, leased_, why);
   }
 }
 
-lease pool_core::take_idle(std::source_location where) noexcept { return take<true>(where); }
+lease pool_core::take_in_a_row(std::source_location where) noexcept { return take<taking::in_a_row>(where); }
+
+lease pool_core::try_take(std::source_location where) noexcept {
+  lease l = take<taking::at_once>(where);
+  if (l) return l;
+  const std::lock_guard lock(mutex_);
+  if (!closed_ && (idle_.empty() || !lease_waiters_.empty())) wish();
+  return l;
+}
 
 bool pool_core::passes(slot& s, loss& why) const noexcept {
   error_code ec;
@@ -146,8 +172,11 @@ void pool_core::give_to_supervisor(std::unique_lock<std::mutex> lock, slot& s, c
     count_loss(s, *why);
   }
   recount(s);
-  // An aged one that goes anyway leaves its place to its heir.
-  if (s.wanted && (&s == aged_ || is_surplus(s) || (why && why->kind == ending::surplus))) {
+  if (why && why->kind == ending::aged) {
+    s.retiring = true;
+    ++retiring_;
+  }
+  if (s.wanted && (is_surplus() || (why && why->kind == ending::surplus))) {
     unwant(s);
     // Somebody may have begun to wait when there seemed to be no room.
     grow();
@@ -181,7 +210,7 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
   }
   s.verify = self.always_verify_ || left != leftover::unused;
   s.idle_since = self.tick_;
-  if (self.lease_waiters_.empty() && self.plain_put_ && s.fate == slot_fate::stays) [[likely]] {
+  if (self.lease_waiters_.empty() && self.plain_put_ && s.retire_at > self.tick_) [[likely]] {
     self.put_idle(s);
   } else {
     self.end_lease(std::move(lock), s);
@@ -197,7 +226,6 @@ void pool_core::end_lost_lease(std::unique_lock<std::mutex> lock, slot& s) noexc
 void pool_core::end_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept {
   s.owner = slot_owner::moving;
   ++moving_;
-  if (s.fate == slot_fate::due && !aged_ && !closed_) begin_succession(s);
   if (options_.on_return) {
     begin_hook(std::move(lock), s, options_.on_return);
   } else {
@@ -256,13 +284,16 @@ void pool_core::place(std::unique_lock<std::mutex> lock, slot& s) noexcept {
   --moving_;
   if (closed_) {
     give_to_supervisor(std::move(lock), s, nullptr);
-  } else if (is_surplus(s)) {
-    const loss aged{{}, "it has reached its age, and another has taken its place", ending::aged};
+  } else if (is_surplus()) {
     const loss surplus{{}, "there are more connections than the pool's size", ending::surplus};
-    give_to_supervisor(std::move(lock), s, s.fate == slot_fate::outlived ? &aged : &surplus);
-  } else if (s.fate == slot_fate::moved) {
+    give_to_supervisor(std::move(lock), s, &surplus);
+  } else if (is_outdated(s)) {
     const loss moved{{}, "the pool has another address", ending::moved};
-    give_to_supervisor(std::move(lock), s, &moved);
+    const loss renewed{{}, "the pool was renewed", ending::moved};
+    give_to_supervisor(std::move(lock), s, s.to == to_ ? &renewed : &moved);
+  } else if (retires(s)) {
+    const loss aged{{}, "it has reached its age", ending::aged};
+    give_to_supervisor(std::move(lock), s, &aged);
   } else {
     s.verify = s.verify || always_verify_;
     put_idle(s);
@@ -304,7 +335,7 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
   w.where = where;
   if (!timeout) timeout = options_.get_timeout;
   for (;;) {
-    w.result = take<false>(where);
+    w.result = take<taking::for_a_waiter>(where);
     if (w.result) break;
     std::unique_lock lock(mutex_);
     if (!ex_) {
@@ -316,13 +347,14 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
     if (!idle_.empty() && lease_waiters_.empty()) continue;
     if (!may_wait(w, timeout)) {
       if (w.error == errc::timed_out) ++counters_.timeouts;
-    } else if (options_.fail_fast && is_down()) {
+    } else if (options_.fail_fast && is_given_up(env_->now())) {
       w.error = last_connect_error_;
     } else if (waiting_ >= options_.max_waiting) {
       w.error = errc::overloaded;
       ++counters_.rejected;
     }
     if (w.error) {
+      if (!closed_) wish();
       counters_.wait_time.record(duration::zero());
       break;
     }
@@ -342,13 +374,19 @@ void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
       return;
     }
     const bool enough = !closed_ && up_ >= wanted;
-    if (!enough && !closed_ && options_.fail_fast && is_down()) w.error = last_connect_error_;
-    if (!enough && !w.error && may_wait(w, options_.get_timeout)) {
-      w.wanted = wanted;
-      enqueue(w, up_waiters_, options_.get_timeout);
-      grow();
-      return;
+    if (!enough && may_wait(w, options_.get_timeout)) {
+      if (options_.fail_fast && is_given_up(env_->now())) {
+        w.error = last_connect_error_;
+      } else if (wanted > size_) {
+        w.error = too_many();
+      } else {
+        w.wanted = wanted;
+        enqueue(w, up_waiters_, options_.get_timeout);
+        grow();
+        return;
+      }
     }
+    if (!enough && !closed_) wish(wanted);
   }
   complete_now(w);
 }
@@ -385,6 +423,7 @@ void pool_core::dequeue(pool_waiter& w, error_code ec) noexcept {
     w.waited = env_->now() - w.since;
     // Of one that is given a lease it is known later whether it has it (see settle).
     if (ec) counters_.wait_time.record(w.waited);
+    if (waiting_ == 0) note_last_waiter();
   }
   // Connections may have been kept for it.
   if (w.queue == &up_waiters_ && timed_idle_) look_by(later(tick_, look_after_));
@@ -661,13 +700,15 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
     const time_point now = env_->now();
     s.connecting = false;
     recount(s);
-    if (s.fate == slot_fate::moved) {
+    if (is_outdated(s)) {
       gate_.abandoned(s.ticket);
     } else {
       s.ticket = gate_.succeeded(s.ticket, now);
     }
     gate_changed(now);
     count_up(s);
+    end_retirement(s);
+    if (!std::exchange(s.opened, true)) s.used_at = now;
     ++counters_.connects;
     if (resumed) ++counters_.tls_resumed;
     counters_.create_time.record(took);
@@ -682,9 +723,11 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
       dequeue(w, {});
       reached.push_back(w);
     }
-    if (options_.max_lifetime) {
-      if (s.fate == slot_fate::due) s.fate = slot_fate::stays;
-      s.retire_at = later(now, retirement_age(*options_.max_lifetime, env_->random()));
+    s.retire_at = time_point::max();
+    if (is_outdated(s)) {
+      s.retire_at = time_point::min();
+    } else if (options_.max_lifetime) {
+      s.retire_at = later(now, std::max(retirement_age(*options_.max_lifetime, env_->random()), least_age));
       next_age_ = std::min(next_age_, s.retire_at);
       wake_by(next_age_);
     }
@@ -705,16 +748,7 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   s.active_at = env_->now();
   // Unless a loss is noticed within retry_min, it is not known that the attempt has failed after all.
   if (dial_options_.retry_min / 2 < look_after_) look_by(later(s.active_at, dial_options_.retry_min / 2));
-  slot* old = nullptr;
-  if (&s == heir_ && aged_->fate != slot_fate::outlived) {
-    aged_->fate = slot_fate::outlived;
-    if (aged_->owner == slot_owner::idle) {
-      old = aged_;
-      start_moving(*old);
-    }
-  }
   place(std::move(lock), s);
-  if (old) place(std::unique_lock(mutex_), *old);
 }
 
 supervisor::hook pool_core::slot_hook(slot& s) noexcept {
@@ -762,15 +796,15 @@ duration pool_core::count_down(slot& s, const loss& why, bool early, wait_list& 
   count_loss(s, why);
   s.cause = early || why.kind == ending::lost ? dial_cause::loss : dial_cause::demand;
   // What users give up says nothing of the endpoint, nor does a former one.
-  if (s.cause == dial_cause::loss && s.fate != slot_fate::moved) {
+  if (s.cause == dial_cause::loss && !is_outdated(s)) {
     gate_.lost(s.ticket, early, now, env_->random());
     gate_changed(now);
-    if (early) {
-      note_failure(why.cause, std::move(words), now);
-      fail_fast(why.cause, ended);
-    }
+    if (early) note_failure(why.cause, std::move(words), now, ended);
   }
-  return s.cause == dial_cause::loss ? gate_.delay(now) : duration::zero();
+  // What was lost early was never up.
+  if (up_ == 0 && !early) downtime_.over();
+}
+return s.cause == dial_cause::loss ? gate_.delay(now) : duration::zero();
 }
 
 void pool_core::slot_stopped(slot& s) noexcept {

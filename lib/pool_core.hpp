@@ -6,6 +6,7 @@
 #include "context_service.hpp"
 #include "deadlines.hpp"
 #include "destination.hpp"
+#include "downtime.hpp"
 #include "environment.hpp"
 #include "outage_gate.hpp"
 #include "slot.hpp"
@@ -32,6 +33,8 @@ namespace cocp::detail {
 
 /// For who tells of it later; null if there is nothing to tell, or no memory for it.
 std::shared_ptr<const std::string> keep_words(std::string_view words) noexcept;
+/// The end of a wait for more connections to be up than there may be.
+inline error_code too_many() noexcept { return make_error_code(boost::system::errc::invalid_argument); }
 
 /// What a pool consists of. It is shared by the pool, its leases, its supervisors and its housekeeper; slots in use
 /// hold it too (see `slot::core`).
@@ -46,8 +49,11 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Starts the supervisors and the housekeeper.
   void start();
 
-  /// An idle connection that passed its check, or an empty lease. Its user has it with that.
-  lease take_idle(std::source_location where) noexcept;
+  /// An idle connection that passed its check, or an empty lease, for whom is not to wait: that is a wish too. Its user
+  /// has it with that.
+  lease try_take(std::source_location where) noexcept;
+  /// The same for whom goes on without letting others run: there is none for him after so many in a row. It is no wish.
+  lease take_in_a_row(std::source_location where) noexcept;
   void wait_for_lease(lease_waiter& w, std::optional<duration> timeout, std::source_location where);
   void wait_until_up(event_waiter& w, std::size_t wanted);
   void wait_until_drained(event_waiter& w) noexcept;
@@ -61,6 +67,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   void resize(std::size_t n);
   void readdress(std::string address);
+  void renew() noexcept;
   void retry_now() noexcept;
   void close() noexcept;
   cocp::stats stats() const;
@@ -79,6 +86,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   unsigned failures() noexcept;
   std::shared_ptr<const destination> slot_target(slot& s) noexcept;
   bool slot_is_moot(slot& s) noexcept;
+  void slot_dropped(slot& s) noexcept;
   void slot_connected(slot& s, duration took, bool resumed) noexcept;
   supervisor::hook slot_hook(slot& s) noexcept;
   void slot_served(slot& s) noexcept;
@@ -95,12 +103,15 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
  private:
   using slot_list = boost::intrusive::list<slot>;
+  /// As many `get`s complete at once before one goes through the scheduler, and lets others run.
+  static constexpr unsigned most_in_a_row = 64;
 
   /// \name How a slot goes on (pool_core.cpp)
   /// @{
 
-  /// `Final`: the lease is its user's with that, and no `settle` follows.
-  template <bool Final>
+  /// For whom an idle connection is taken. All but a waiter have their lease with that, and no `settle` follows.
+  enum class taking { at_once, in_a_row, for_a_waiter };
+  template <taking How>
   [[gnu::always_inline]] inline lease take(std::source_location where) noexcept;
   /// The rest of `give_back` of a lease whose stream is down. Not inline: that would cost the others registers.
   [[gnu::noinline]] void end_lost_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept;
@@ -145,28 +156,38 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// \name How many there are (pool_size.cpp). Under `mutex_`, but for `add_slots`.
   /// @{
 
-  /// The most connections now: one more than the size while one is replaced for its age.
-  std::size_t limit() const noexcept { return size_ + (aged_ ? 1 : 0); }
   /// How many to keep open when nobody asks.
   std::size_t least() const noexcept;
-  /// True if it is to be closed rather than used again.
-  bool is_surplus(const slot& s) const noexcept { return s.fate == slot_fate::outlived || wanted_ > limit(); }
+  /// Connections that are wanted and not up yet, or about to be closed and dialled again.
+  std::size_t opening() const noexcept { return wanted_ - (idle_.size() + leased_ + moving_ + hooks_); }
+  /// True if there are too many: the next that comes back is closed rather than used again.
+  bool is_surplus() const noexcept { return wanted_ > size_; }
+  /// True if it, or the attempt under way, is to a former address, or was to be renewed since.
+  bool is_outdated(const slot& s) const noexcept { return s.edition != edition_; }
+  /// True if it is to be redialled now for its age.
+  bool retires(const slot& s) const noexcept;
   /// True if it is not to be given out any more.
-  bool must_go(const slot& s) const noexcept { return is_surplus(s) || s.fate == slot_fate::moved; }
+  bool must_go(const slot& s) const noexcept { return is_surplus() || is_outdated(s) || retires(s); }
   /// Has as many slots as `n` connections need.
   void add_slots(std::size_t n);
   /// Opens as many as are missing.
-  void grow() noexcept;
+  void grow() noexcept { grow_for(0, 0); }
+  /// The same as if so many more waited, and so many were to be kept open.
+  void grow_for(std::size_t more_waiting, std::size_t at_least) noexcept;
+  /// Somebody asks for a connection, or for so many to be open, and does not wait.
+  void wish(std::size_t at_least = 0) noexcept;
   void want(slot& s) noexcept;
   void update_plain_put() noexcept;
   /// `s` belongs to its supervisor.
   void unwant(slot& s) noexcept;
   /// One that is there and that nobody uses, if there are too many; not up, or else idle for the longest time.
   slot* find_surplus() noexcept;
-  /// Starts to replace the oldest connection that is due and is not leased; those that are leased, when they come back.
-  void replace_aged() noexcept;
-  /// Under `mutex_`: opens an heir for it, if there is room.
-  void begin_succession(slot& aged) noexcept;
+  /// Of those that are not up: one that has not begun to dial, or else the one that began last; null if there is none.
+  slot* find_unopened() noexcept;
+  /// Redials what is idle and has grown old, as many as may be at a time.
+  void retire_idle() noexcept;
+  /// `s` is up again, or not wanted any more.
+  void end_retirement(slot& s) noexcept;
   /// @}
 
   /// \name Who may dial (pool_dialling.cpp). Under `mutex_`.
@@ -178,12 +199,14 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void gate_changed(time_point now) noexcept;
   /// It waits no more, or does not use its leave.
   void leave_dial_queue(slot& s) noexcept;
-  /// True if attempts fail and no connection is up.
-  bool is_down() const noexcept { return up_ == 0 && gate_.failures() != 0; }
-  /// Remembers it for the texts of errors; `words` may be null.
-  void note_failure(error_code ec, std::shared_ptr<const std::string> words, time_point now) noexcept;
-  /// An attempt has failed: ends the waits that are not to outlast that.
-  void fail_fast(error_code ec, wait_list& ended) noexcept;
+  /// True if no connection is up, and attempts have failed for as long as `fail_fast`.
+  bool is_given_up(time_point now) const noexcept { return up_ == 0 && downtime_.at() <= now; }
+  /// An attempt has failed, in truth or in effect. `words`, for the texts of errors, may be null.
+  void note_failure(error_code ec, std::shared_ptr<const std::string> words, time_point now, wait_list& ended) noexcept;
+  /// Ends the waits that are not to outlast `fail_fast`.
+  void fail_fast(wait_list& ended) noexcept;
+  /// Ends `lock`: all that is there is of an older edition from now on.
+  void begin_edition(std::unique_lock<std::mutex> lock) noexcept;
   /// @}
 
   /// \name Housekeeping (pool_housekeeping.cpp)
@@ -202,6 +225,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   bool is_due(time_point t) noexcept;
   /// Under `mutex_`: gives up dials that nobody has needed for long, `spare` at most; how many.
   std::size_t close_unopened(std::size_t spare) noexcept;
+  /// Under `mutex_`: one who waited for a connection goes, the last one.
+  void note_last_waiter() noexcept;
   void watch(slot& s);
   void on_readable(slot& s, std::uint64_t generation, error_code ec) noexcept;
   /// Under `mutex_`: sees to it that the housekeeper's next turn is not later.
@@ -237,6 +262,10 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   const bool timed_idle_;
   /// The housekeeper looks at what became idle not later than this.
   const duration look_after_;
+  /// A connection, and an attempt, that nobody has needed for so long goes.
+  const duration idle_limit_;
+  const duration attempt_limit_;
+  const duration keepalive_after_;
   const std::shared_ptr<environment> env_;
   asio::any_io_executor ex_;
   alarm alarm_;
@@ -255,16 +284,23 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Those that are not wanted.
   slot_list vacant_;
   std::size_t wanted_ = 0;
+  /// What `readdress` and `renew` count.
+  std::uint64_t edition_ = 1;
   outage_gate gate_;
+  downtime downtime_;
   /// Those that wait for leave to dial, in order.
   slot_list dial_queue_;
   /// Connections that are up, as far as the pool knows (see `slot::counted_up`).
   std::size_t up_ = 0;
   /// How many slots have each `slot::counted_as`, but for the first, which is not kept.
   std::array<std::size_t, 3> pursuits_{};
-  /// One connection that is being replaced for its age, and the slot that takes its place; both or none.
-  slot* aged_ = nullptr;
-  slot* heir_ = nullptr;
+  /// Those that are `retiring`.
+  std::size_t retiring_ = 0;
+  /// Of `take_in_a_row`: how many more before others run.
+  unsigned in_a_row_ = most_in_a_row;
+  /// Somebody has asked for a connection in vain since the housekeeper last looked; and when it last found that.
+  bool wished_ = false;
+  time_point wished_at_;
   wait_list lease_waiters_;
   wait_list up_waiters_;
   wait_list drain_waiters_;
@@ -290,7 +326,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   time_point next_gate_ = time_point::max();
   /// When the housekeeper must look at the idle slots again; `max` if there is no need.
   time_point next_look_ = time_point::max();
-  /// When the next connection is old enough to be replaced.
+  /// When the next connection is old enough to be replaced, or may not be held up any more.
   time_point next_age_ = time_point::max();
   /// When the next lease is overdue.
   time_point next_report_ = time_point::max();

@@ -22,6 +22,8 @@ std::shared_ptr<const std::string> keep_words(std::string_view words) noexcept {
 
 time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
   const std::lock_guard lock(mutex_);
+  // It is too many, and the first to go: a lease's, if it is one, is when it comes back.
+  if (s.wanted && is_surplus() && s.owner == slot_owner::supervisor) unwant(s);
   if (!s.wanted) return time_point::max();
   if (!s.granted && !s.queued) {
     s.queued = true;
@@ -32,8 +34,9 @@ time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
   if (!std::exchange(s.granted, false)) return time_point::max();
   s.connecting = true;
   recount(s);
+  s.dialled_at = now;
   s.to = to_;
-  if (s.fate == slot_fate::moved) s.fate = slot_fate::stays;
+  s.edition = edition_;
   return now;
 }
 
@@ -62,6 +65,8 @@ void pool_core::release_dials(time_point now) noexcept {
 
 void pool_core::gate_changed(time_point now) noexcept {
   gate_.pass(now);
+  // The endpoint is well.
+  if (gate_.failures() == 0) downtime_.over();
   release_dials(now);
   const time_point t = gate_.next_time();
   // Due, and nobody has taken it: whoever comes asks anew.
@@ -88,15 +93,14 @@ duration pool_core::slot_failed(slot& s, error_code ec, const std::string& reaso
     s.connecting = false;
     recount(s);
     ++counters_.connect_failures;
-    if (s.fate == slot_fate::moved) {
+    if (is_outdated(s)) {
       gate_.abandoned(s.ticket);
       gate_changed(now);
     } else {
       s.cause = dial_cause::loss;
       gate_.failed(s.ticket, now, env_->random());
       gate_changed(now);
-      note_failure(ec, std::move(words), now);
-      fail_fast(ec, ended);
+      note_failure(ec, std::move(words), now, ended);
       delay = gate_.delay(now);
     }
   }
@@ -104,16 +108,32 @@ duration pool_core::slot_failed(slot& s, error_code ec, const std::string& reaso
   return delay;
 }
 
-void pool_core::note_failure(error_code ec, std::shared_ptr<const std::string> words, time_point now) noexcept {
+void pool_core::slot_dropped(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  s.connecting = false;
+  recount(s);
+  gate_.abandoned(s.ticket);
+  gate_changed(env_->now());
+}
+
+void pool_core::note_failure(error_code ec, std::shared_ptr<const std::string> words, time_point now,
+                             wait_list& ended) noexcept {
   last_connect_error_ = ec;
   last_connect_reason_ = std::move(words);
   last_connect_at_ = now;
+  // One that is not wanted any more, or began before the endpoint was last well, says nothing.
+  if (up_ != 0 || wanted_ == 0 || gate_.failures() == 0) return;
+  downtime_.attempt_failed(now);
+  if (is_given_up(now)) {
+    fail_fast(ended);
+  } else {
+    wake_by(downtime_.at());
+  }
 }
 
-void pool_core::fail_fast(error_code ec, wait_list& ended) noexcept {
-  if (!options_.fail_fast || !is_down()) return;
-  take_all(lease_waiters_, ended, ec);
-  take_all(up_waiters_, ended, ec);
+void pool_core::fail_fast(wait_list& ended) noexcept {
+  take_all(lease_waiters_, ended, last_connect_error_);
+  take_all(up_waiters_, ended, last_connect_error_);
 }
 
 unsigned pool_core::failures() noexcept {
@@ -128,7 +148,7 @@ std::shared_ptr<const destination> pool_core::slot_target(slot& s) noexcept {
 
 bool pool_core::slot_is_moot(slot& s) noexcept {
   const std::lock_guard lock(mutex_);
-  return s.fate == slot_fate::moved;
+  return !s.wanted || is_outdated(s);
 }
 
 void pool_core::retry_now() noexcept {
@@ -150,10 +170,20 @@ void pool_core::readdress(std::string text) {
   }
   gate_.reset();
   gate_changed(env_->now());
+  begin_edition(std::move(lock));
+}
+
+void pool_core::renew() noexcept {
+  std::unique_lock lock(mutex_);
+  if (closed_) return;
+  begin_edition(std::move(lock));
+}
+
+void pool_core::begin_edition(std::unique_lock<std::mutex> lock) noexcept {
+  ++edition_;
   slot_list idle;
   for (const auto& s : slots_) {
-    if (s->fate == slot_fate::outlived) continue;
-    s->fate = slot_fate::moved;
+    s->retire_at = time_point::min();
     // It may hang for long, and another may not be dialled before it ends.
     if (s->connecting) s->keeper->drop_attempt();
     if (s->owner != slot_owner::idle) continue;

@@ -58,6 +58,7 @@ time_point pool_core::turn() noexcept {
     ended.splice(ended.end(), undelivered_);
     tick_ = now;
     if (next_gate_ <= now) gate_changed(now);
+    if (is_given_up(now)) fail_fast(ended);
     look_now = next_look_ <= now;
   }
   while (!ended.empty()) {
@@ -66,11 +67,12 @@ time_point pool_core::turn() noexcept {
     deliver(w);
   }
   if (look_now) look_at_idle();
-  replace_aged();
+  retire_idle();
   report_leases();
   const std::lock_guard lock(mutex_);
-  next_turn_ =
-      std::min({next_look_, next_report_, next_gate_, aged_ ? time_point::max() : next_age_, deadlines_.earliest()});
+  next_turn_ = std::min({next_look_, next_report_, next_gate_, next_age_, deadlines_.earliest()});
+  // While one is up, its end asks.
+  if (up_ == 0 && !is_given_up(now)) next_turn_ = std::min(next_turn_, downtime_.at());
   if (!undelivered_.empty()) next_turn_ = std::min(next_turn_, later(now, redelivery_pause));
   return next_turn_;
 }
@@ -82,7 +84,8 @@ void pool_core::look_at_idle() noexcept {
   {
     const std::lock_guard lock(mutex_);
     next_look_ = time_point::max();
-    std::size_t spare = wanted_ - std::min(wanted_, least() + (limit() - size_));
+    if (std::exchange(wished_, false)) wished_at_ = tick_;
+    std::size_t spare = wanted_ - std::min(wanted_, least());
     spare -= close_unopened(spare);
     // Not all at once: somebody may want one.
     std::size_t may_keep = std::max<std::size_t>(1, wanted_ / 2);
@@ -138,8 +141,8 @@ void pool_core::look_at_idle() noexcept {
 
 pool_core::duty pool_core::look_at(slot& s, bool may_close, bool may_keep) noexcept {
   if (std::exchange(s.fresh, false)) s.used_at = s.active_at = tick_;
-  if (may_close && options_.idle_timeout && is_due(later(s.used_at, *options_.idle_timeout))) return duty::close;
-  if (options_.keepalive && is_due(later(s.active_at, options_.keepalive_interval))) {
+  if (may_close && options_.idle_timeout && is_due(later(s.used_at, idle_limit_))) return duty::close;
+  if (options_.keepalive && is_due(later(s.active_at, keepalive_after_))) {
     if (may_keep) return duty::keepalive;
     next_look_ = std::min(next_look_, later(tick_, std::chrono::milliseconds(50)));
   }
@@ -160,15 +163,29 @@ bool pool_core::is_due(time_point t) noexcept {
 
 std::size_t pool_core::close_unopened(std::size_t spare) noexcept {
   std::size_t closed = 0;
-  if (spare == 0 || !options_.idle_timeout) return closed;
-  for (const auto& s : slots_) {
-    if (!s->wanted || s->owner != slot_owner::supervisor || closed == spare) continue;
-    if (!lease_waiters_.empty()) s->used_at = tick_;
-    if (!is_due(later(s->used_at, *options_.idle_timeout))) continue;
-    unwant(*s);
-    ++closed;
+  // When nobody waits any more there is another look: see note_last_waiter.
+  if (!options_.idle_timeout || !lease_waiters_.empty() || opening() == 0) return closed;
+  for (const auto& each : slots_) {
+    slot& s = *each;
+    if (!s.wanted || s.owner != slot_owner::supervisor || s.users().is_up()) continue;
+    s.used_at = std::max(s.used_at, wished_at_);
+    // However soon it would be given up, an attempt that has begun has its time: or else nobody who asks now and then
+    // would ever have a connection.
+    while (closed != spare && s.wanted && is_due(later(s.used_at, s.connecting ? attempt_limit_ : idle_limit_))) {
+      // One that has not begun goes in its stead.
+      slot* goes = s.connecting ? find_unopened() : &s;
+      if (goes->connecting) goes = &s;
+      std::swap(s.used_at, goes->used_at);
+      unwant(*goes);
+      ++closed;
+    }
   }
   return closed;
+}
+
+void pool_core::note_last_waiter() noexcept {
+  wished_ = true;
+  if (timed_idle_ && opening() != 0) look_by(later(tick_, look_after_));
 }
 
 void pool_core::watch(slot& s) {

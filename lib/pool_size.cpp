@@ -5,9 +5,11 @@
 
 #include "growth.hpp"
 #include "pool_core.hpp"
+#include "retirement.hpp"
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace cocp::detail {
 
@@ -18,8 +20,6 @@ std::size_t pool_core::least() const noexcept {
 }
 
 void pool_core::add_slots(std::size_t n) {
-  // One more for the heir of an aged connection.
-  if (options_.max_lifetime) ++n;
   for (;;) {
     slot* added = nullptr;
     asio::any_io_executor ex;
@@ -49,12 +49,15 @@ void pool_core::add_slots(std::size_t n) {
   }
 }
 
-void pool_core::grow() noexcept {
-  if (closed_ || wanted_ >= limit()) return;
-  const std::size_t in_use = idle_.size() + leased_ + moving_ + hooks_;
-  const std::size_t spare = limit() - size_;
-  const demand d{limit(), least() + spare, wanted_, wanted_ - in_use, waiting_};
+void pool_core::grow_for(std::size_t more_waiting, std::size_t at_least) noexcept {
+  if (closed_ || wanted_ >= size_) return;
+  const demand d{size_, std::min(std::max(least(), at_least), size_), wanted_, opening(), waiting_ + more_waiting};
   for (std::size_t n = connections_to_open(d); n != 0 && !vacant_.empty(); --n) want(vacant_.front());
+}
+
+void pool_core::wish(std::size_t at_least) noexcept {
+  wished_ = true;
+  grow_for(at_least == 0 ? 1 : 0, at_least);
 }
 
 void pool_core::want(slot& s) noexcept {
@@ -62,6 +65,7 @@ void pool_core::want(slot& s) noexcept {
   s.wanted = true;
   s.cause = dial_cause::demand;
   s.fresh = false;
+  s.opened = false;
   s.used_at = env_->now();
   ++wanted_;
   recount(s);
@@ -73,27 +77,30 @@ void pool_core::want(slot& s) noexcept {
 
 void pool_core::unwant(slot& s) noexcept {
   s.wanted = false;
-  if (s.fate == slot_fate::outlived) s.fate = slot_fate::stays;
   --wanted_;
+  if (wanted_ == 0) downtime_.over();
   leave_dial_queue(s);
+  if (s.connecting) s.keeper->drop_attempt();
   vacant_.push_back(s);
-  if (&s == aged_ || (&s == heir_ && aged_->fate != slot_fate::outlived)) {
-    aged_ = nullptr;
-    heir_ = nullptr;
-    next_age_ = tick_;
-    wake_by(next_age_);
-  }
+  end_retirement(s);
   update_plain_put();
 }
 
-void pool_core::update_plain_put() noexcept { plain_put_ = !closed_ && !options_.on_return && wanted_ <= limit(); }
+void pool_core::update_plain_put() noexcept { plain_put_ = !closed_ && !options_.on_return && !is_surplus(); }
 
 void pool_core::resize(std::size_t n) {
   if (n == 0) throw std::invalid_argument("resize: 0: must be at least 1");
   add_slots(n);
   const loss why{{}, "there are more connections than the pool's size", ending::surplus};
+  wait_list in_vain;
   std::unique_lock lock(mutex_);
   size_ = n;
+  for (auto i = up_waiters_.begin(); i != up_waiters_.end();) {
+    auto& w = static_cast<pool_waiter&>(*i++);
+    if (w.wanted <= size_) continue;
+    dequeue(w, too_many());
+    in_vain.push_back(w);
+  }
   grow();
   update_plain_put();
   for (slot* s = find_surplus(); s; s = find_surplus()) {
@@ -106,47 +113,67 @@ void pool_core::resize(std::size_t n) {
     give_to_supervisor(std::move(lock), *s, &why);
     lock = std::unique_lock(mutex_);
   }
+  lock.unlock();
+  complete_all(in_vain);
 }
 
 slot* pool_core::find_surplus() noexcept {
-  if (closed_ || wanted_ <= limit()) return nullptr;
-  for (const auto& s : slots_) {
-    if (s->wanted && s->owner == slot_owner::supervisor) return s.get();
-  }
+  if (closed_ || !is_surplus()) return nullptr;
+  slot* s = opening() == 0 ? nullptr : find_unopened();
+  if (s) return s;
   return idle_.empty() ? nullptr : &idle_.back();
 }
 
-void pool_core::replace_aged() noexcept {
-  const std::lock_guard lock(mutex_);
-  if (closed_ || aged_ || next_age_ > tick_) return;
-  next_age_ = time_point::max();
-  slot* oldest = nullptr;
+slot* pool_core::find_unopened() noexcept {
+  slot* last = nullptr;
   for (const auto& s : slots_) {
-    if (!s->wanted || s->owner == slot_owner::supervisor) continue;
-    if (s->retire_at > tick_) {
-      next_age_ = std::min(next_age_, s->retire_at);
-      continue;
-    }
-    if (s->fate == slot_fate::stays) s->fate = slot_fate::due;
-    if (s->owner == slot_owner::leased || s->fate != slot_fate::due) continue;
-    if (!oldest || s->retire_at < oldest->retire_at) oldest = s.get();
+    // One that is up is about to be placed, or to go down.
+    if (!s->wanted || s->owner != slot_owner::supervisor || s->users().is_up()) continue;
+    if (!s->connecting) return s.get();
+    if (!last || s->dialled_at > last->dialled_at) last = s.get();
   }
-  if (oldest) begin_succession(*oldest);
+  return last;
 }
 
-void pool_core::begin_succession(slot& aged) noexcept {
-  if (vacant_.empty() || wanted_ > size_) {
-    // The pool is about to shrink, or grows: then there will be room.
-    next_age_ = later(tick_, std::chrono::milliseconds(50));
-    wake_by(next_age_);
-    return;
+bool pool_core::retires(const slot& s) const noexcept {
+  if (s.retire_at > tick_ || !options_.max_lifetime || retiring_ >= most_retiring(size_)) return false;
+  return detail::retires(s.retire_at, *options_.max_lifetime, !lease_waiters_.empty(), tick_);
+}
+
+void pool_core::retire_idle() noexcept {
+  slot_list old;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || next_age_ > tick_) return;
+    next_age_ = time_point::max();
+    for (const auto& s : slots_) {
+      if (!s->wanted || s->owner == slot_owner::supervisor || is_outdated(*s)) continue;
+      next_age_ = std::min(next_age_, next_retirement(s->retire_at, *options_.max_lifetime, tick_));
+    }
+    std::size_t places = most_retiring(size_);
+    places -= std::min(places, retiring_);
+    // From the one that rests the longest.
+    for (auto i = idle_.end(); i != idle_.begin() && old.size() != places;) {
+      slot& s = *--i;
+      if (!retires(s)) continue;
+      ++i;
+      start_moving(s);
+      old.push_back(s);
+    }
   }
-  aged_ = &aged;
-  heir_ = &vacant_.front();
-  want(*heir_);
-  // The one's rest is the other's: what nobody uses is closed for that, however often it is replaced.
-  heir_->used_at = aged.used_at;
-  heir_->fresh = aged.fresh;
+  while (!old.empty()) {
+    slot& s = old.front();
+    old.pop_front();
+    place(std::unique_lock(mutex_), s);
+  }
+}
+
+void pool_core::end_retirement(slot& s) noexcept {
+  if (!std::exchange(s.retiring, false)) return;
+  --retiring_;
+  // It is another's turn, if one is due.
+  next_age_ = tick_;
+  wake_by(next_age_);
 }
 
 }  // namespace cocp::detail

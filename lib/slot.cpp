@@ -23,6 +23,7 @@ duration slot::on_attempt_failed(error_code ec, const std::string& reason) noexc
 unsigned slot::failures() noexcept { return pool_.failures(); }
 std::shared_ptr<const destination> slot::target() noexcept { return pool_.slot_target(*this); }
 bool slot::is_moot() noexcept { return pool_.slot_is_moot(*this); }
+void slot::on_attempt_dropped() noexcept { pool_.slot_dropped(*this); }
 void slot::on_connected(duration took, bool resumed) noexcept { pool_.slot_connected(*this, took, resumed); }
 supervisor::hook slot::next_hook() noexcept { return pool_.slot_hook(*this); }
 void slot::on_hook_done() noexcept { pool_.slot_served(*this); }

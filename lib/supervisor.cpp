@@ -92,6 +92,10 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     const time_point begun = env_->now();
     attempt a = co_await try_once();
     if (stopping()) break;
+    if (a.dropped) {
+      client_.on_attempt_dropped();
+      continue;
+    }
     if (a.error) {
       channel_->note(a.error);
       const duration delay = client_.on_attempt_failed(a.error, a.reason);
@@ -161,7 +165,7 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   }
   if (error_code verdict = end_watchdog()) {
     a.error = verdict;
-    if (verdict == asio::error::operation_aborted) a.reason = "there is another address now";
+    a.dropped = verdict == asio::error::operation_aborted;
   }
   if (a.error) a.connected.reset();
   // A cancelled coroutine would throw at the next co_await.

@@ -46,8 +46,10 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     virtual bool is_wanted() noexcept = 0;
     /// Where to: asked at each attempt.
     virtual std::shared_ptr<const destination> target() noexcept = 0;
-    /// True if the target of the attempt under way is not the one any more.
+    /// True if nobody needs what comes of the attempt under way.
     virtual bool is_moot() noexcept = 0;
+    /// The attempt was ended because of that: it says nothing of the endpoint.
+    virtual void on_attempt_dropped() noexcept {}
     /// `reason`: in words, where there are any. The delay before the next attempt; `failures` is from then on one more.
     virtual duration on_attempt_failed(error_code ec, const std::string& reason) noexcept = 0;
     /// Attempts that failed since the endpoint was last up.
@@ -82,7 +84,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   void retire() noexcept;
   /// Has the loop look at its client again: the answer to `may_dial` or `next_hook` has changed. Any thread.
   void wake() noexcept { alarm_.ring(); }
-  /// Has the attempt under way fail now, because it is moot. Any thread, but only after `may_dial` has allowed it, and
+  /// Has the attempt under way end now, because it is moot. Any thread, but only after `may_dial` has allowed it, and
   /// before its end is told.
   void drop_attempt() noexcept;
 
@@ -98,6 +100,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     std::unique_ptr<stream> connected;
     error_code error;
     std::string reason;
+    /// It was ended by `drop_attempt`.
+    bool dropped = false;
   };
 
   asio::awaitable<void> run(std::shared_ptr<void> keep);

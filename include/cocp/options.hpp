@@ -101,7 +101,7 @@ struct pool_options {
   /// The most connections; not zero.
   std::size_t size = 5;
 
-  /// Connections kept open when nobody asks; the rest open when a `get` waits that those on their way do not cover.
+  /// Connections kept open when nobody asks; the rest open when somebody asks whom those on their way do not cover.
   /// Not more than `size`; `std::nullopt`: `size`, whatever `pool::resize` makes of it.
   std::optional<std::size_t> min_size{};
 
@@ -109,19 +109,26 @@ struct pool_options {
   std::optional<duration> idle_timeout = std::chrono::minutes(10);
 
   /// A connection older than this, less a random part of up to a quarter that is drawn once per connection, is
-  /// replaced: another one is opened in its place first, and then it is closed as soon as it is idle. One at a time.
-  /// More than zero.
+  /// redialled in its own place once nobody uses it or waits for one; a wait holds that up for at most a quarter of
+  /// this time. At most max(1, `size` / 10) places at a time, those included whose redial has not succeeded yet. More
+  /// than zero.
   std::optional<duration> max_lifetime{};
 
   /// The longest wait in `get()`. Zero: do not wait at all. Not negative.
   std::optional<duration> get_timeout = std::chrono::seconds(30);
 
-  /// A `get` that would have to wait behind this many fails at once with `errc::overloaded`.
+  /// A `get` that would have to wait behind this many fails at once with `errc::overloaded`. It is a wish for a
+  /// connection all the same, as every `get`, `try_get` and `ready` is that finds none: one more is opened if fewer are
+  /// on their way than would wait, and stays as long as others do (see `idle_timeout`). Of several reasons to refuse,
+  /// the first of these is told: the pool is closed, the limit is zero, `fail_fast`, `max_waiting`.
   std::size_t max_waiting = std::numeric_limits<std::size_t>::max();
 
-  /// While the endpoint is down and no connection is up, `get()` fails at once with the last connect error, and those
-  /// already waiting fail with it when an attempt fails. Before the first attempt has ended `get()` waits.
-  bool fail_fast = false;
+  /// When attempts have failed for this long, counted from the first that failed after a connection was last up,
+  /// `get()` fails at once with the last connect error instead of waiting, and so do those already waiting. Zero: with
+  /// the first failed attempt. The time starts anew when no connection is wanted any more: with `min_size` 0, when
+  /// nobody has asked for `idle_timeout`. A `get()` that fails so is a wish all the same (see `max_waiting`). Not
+  /// negative.
+  std::optional<duration> fail_fast{};
 
   /// A connection idle at least this long is verified (one non-blocking peek) before it is given out. Zero: always.
   /// Not negative. Whatever this says, a connection on which a lease did I/O is checked once before the next lease.

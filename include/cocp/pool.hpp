@@ -91,7 +91,7 @@ class COCP_API pool {
   executor_type get_executor() const;
 
   /// Waits for a connection that is up and clean, at most `pool_options::get_timeout`. First come, first served. When
-  /// one is idle it returns at once, without going through the scheduler.
+  /// one is idle it returns at once, without going through the scheduler, but for one time in 64: others run then.
   /// \par Errors
   /// Throws `boost::system::system_error`: `errc::timed_out`, `errc::closed`, `errc::overloaded`, `operation_aborted`.
   /// Its text says what was waited for, how long, what became of the connections, and, while attempts fail, the last
@@ -118,11 +118,14 @@ class COCP_API pool {
         detail::initiate_get(core_, timeout, where, get_executor()), token);
   }
 
-  /// A lease if a connection is free now, or an empty one.
+  /// A lease if a connection is free now, or an empty one. That is a wish for one all the same: see
+  /// `pool_options::max_waiting`.
   lease try_get(std::source_location where = std::source_location::current()) noexcept;
 
   /// Waits until `n` connections are up, at most `pool_options::get_timeout`; fails like `get`. Opens as many if
   /// `min_size` is less.
+  /// \par Errors
+  /// As `get`; and `boost::system::errc::invalid_argument` when `resize` makes the pool's size less than `n`.
   /// \par Exceptions
   /// `std::invalid_argument` if `n` is more than the pool's size.
   boost::asio::awaitable<void> ready(std::size_t n = 1);
@@ -137,6 +140,11 @@ class COCP_API pool {
   /// \par Exceptions
   /// `std::invalid_argument` if it is malformed.
   void readdress(std::string address);
+
+  /// Has every connection redialled, as is due when the address leads to another server from now on: idle ones at once,
+  /// leased ones when they come back; attempts under way begin again. Those who wait go on waiting, and so does the
+  /// delay between attempts.
+  void renew() noexcept;
 
   /// A hint that the endpoint may be back: if an attempt waits for the end of its backoff delay, it starts now.
   void retry_now() noexcept;

@@ -176,7 +176,7 @@ int main(int argc, char** argv) try {
   asio::io_context io(2);
   cocp::pool redis{io,
                    {.address = argv[1], .retry_max = 1s, .logger = cocp::log_to(std::clog)},
-                   {.size = 8, .get_timeout = 5s, .max_waiting = 1000, .fail_fast = true}};
+                   {.size = 8, .get_timeout = 5s, .max_waiting = 1000, .fail_fast = 2s}};
   const auto port = static_cast<unsigned short>(std::stoul(argv[2]));
   tcp::acceptor acceptor(asio::make_strand(io), {asio::ip::address_v4::loopback(), port});
   std::cout << "listening on " << acceptor.local_endpoint() << std::endl;

@@ -78,7 +78,7 @@ int main(int argc, char** argv) try {
   if (tls) server.tls = cocp::tls_options{.context = &authorities};
   asio::io_context io;
   // A person waits for the answers: `fail_fast` tells them at once that the server is down.
-  cocp::pool pool{io, server, {.size = std::stoul(arguments[1]), .fail_fast = true}};
+  cocp::pool pool{io, server, {.size = std::stoul(arguments[1]), .fail_fast = 0s}};
   std::size_t left = arguments.size() - 2;
   int failed = 0;
   for (std::size_t n = 2; n < arguments.size(); ++n) {

@@ -166,9 +166,11 @@ int main(int argc, char** argv) {
   if (argc != 3 || password == nullptr) return std::cerr << "REDIS_PASSWORD=... redis_client ADDRESS DATABASE\n", 2;
   int status = 0;
   asio::io_context io;
-  cocp::pool pool{io,
-                  {.address = argv[1], .on_connect = log_in(password, argv[2]), .logger = cocp::log_to(std::clog)},
-                  {.size = 2, .fail_fast = true}};  // rather an error now than a request that waits for a password
+  cocp::pool pool{
+      io,
+      {.address = argv[1], .on_connect = log_in(password, argv[2]), .logger = cocp::log_to(std::clog)},
+      {.size = 2,
+       .fail_fast = std::chrono::seconds(0)}};  // rather an error now than a request that waits for a password
   asio::co_spawn(io, use(pool), [&](std::exception_ptr error) {
     pool.close();
     try {

@@ -51,6 +51,7 @@ const bad bad_rows[] = {
     {"report_leases->held_longer_than: 0 s: must be more than zero",
      [](c&, p& o) { o.report_leases = cocp::lease_report{0s}; }},
     {"get_timeout: -1 ns: must not be negative", [](c&, p& o) { o.get_timeout = -1ns; }},
+    {"fail_fast: -1 ns: must not be negative", [](c&, p& o) { o.fail_fast = -1ns; }},
     {"check_after: -2 us: must not be negative", [](c&, p& o) { o.check_after = -2us; }},
     {"address: \"\": must not be empty; write host:port, host:service, [v6]:port, unix:/path or unix:@name",
      [](c& o, p&) { o.address = ""; }},
@@ -101,6 +102,7 @@ BOOST_AUTO_TEST_CASE(at_the_ends_of_their_ranges_are_taken) {
                     .max_lifetime = 1ns,
                     .get_timeout = 0s,
                     .max_waiting = 0,
+                    .fail_fast = 0s,
                     .keepalive_interval = 1ns,
                     .report_leases = cocp::lease_report{1ns}}};
   cocp::pool most{io,
@@ -114,6 +116,7 @@ BOOST_AUTO_TEST_CASE(at_the_ends_of_their_ranges_are_taken) {
                    .idle_timeout = cocp::duration::max(),
                    .max_lifetime = cocp::duration::max(),
                    .get_timeout = std::nullopt,
+                   .fail_fast = cocp::duration::max(),
                    .check_after = cocp::duration::max(),
                    .keepalive_interval = cocp::duration::max(),
                    .report_leases = cocp::lease_report{cocp::duration::max()}}};

@@ -30,7 +30,7 @@ cocp::pool_options random_pool(generator& random) {
   cocp::pool_options o{.size = 1 + random() % 8, .max_dialling = 1 + random() % 4};
   if (random() % 3 == 0) o.max_lifetime = 2s;
   if (random() % 3 == 0) o.check_after = 20ms;
-  o.fail_fast = random() % 3 == 0;
+  if (random() % 3 == 0) o.fail_fast = std::chrono::milliseconds(random() % 3 * 500);
   return o;
 }
 

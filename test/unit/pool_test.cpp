@@ -1,7 +1,11 @@
 // Copyright (c) 2026 The cocp authors
 // SPDX-License-Identifier: BSL-1.0
 
+#include <algorithm>
 #include <array>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -9,6 +13,9 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp/pool.hpp>
+#include <exception>
+#include <functional>
+#include <memory>
 #include <regex>
 #include <stdexcept>
 #include <string>
@@ -604,4 +611,66 @@ BOOST_AUTO_TEST_CASE(a_lease_that_was_handed_to_a_waiter_that_is_gone_does_not_c
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+BOOST_AUTO_TEST_CASE(gets_in_a_row_let_others_run_after_64) {
+  pool_world w({.size = 2});
+  w.settle();
+  unsigned in_a_row = 0;
+  unsigned most = 0;
+  unsigned ticks = 0;
+  bool done = false;
+  std::function<void()> tick = [&] {
+    in_a_row = 0;
+    ++ticks;
+    if (!done) asio::post(w.io(), tick);
+  };
+  asio::post(w.io(), tick);
+  auto use = [](cocp::pool& pool, unsigned& row, unsigned& longest, bool& end) -> asio::awaitable<void> {
+    for (int i = 0; i < 1000; ++i) {
+      cocp::lease l;
+      if (i % 2 == 0) {
+        l = co_await pool.get();
+      } else {
+        l = co_await pool.get(1s);
+      }
+      longest = std::max(longest, ++row);
+    }
+    end = true;
+  };
+  auto used = w.watch(use(*w.pool, in_a_row, most, done));
+  w.settle();
+  BOOST_TEST(used->value.has_value());
+  BOOST_TEST(most <= 64u);
+  // And not much oftener: it costs.
+  BOOST_TEST(ticks <= 1000 / 60u + 3);
+  BOOST_TEST(counters(*w.pool) == "gets 1000, connects 2");
+}
+
+BOOST_AUTO_TEST_CASE(one_who_lets_others_run_holds_nothing_back_when_he_is_destroyed_there) {
+  destroy_at_every_step([](world& w) {
+    auto p = std::make_unique<cocp::pool>(w.io(), cocp::connection_options{.address = "10.0.0.1:7"},
+                                          cocp::pool_options{.size = 1});
+    auto use = [](cocp::pool& pool) -> asio::awaitable<void> {
+      for (int i = 0; i < 200; ++i) const cocp::lease l = co_await pool.get();
+      pool.close();
+    };
+    w.spawn(use(*p));
+    return p;
+  });
+  // Nor when he is cancelled.
+  pool_world w;
+  w.settle();
+  asio::cancellation_signal stop;
+  bool ended = false;
+  auto use = [](cocp::pool& pool) -> asio::awaitable<void> {
+    for (;;) const cocp::lease l = co_await pool.get();
+  };
+  asio::co_spawn(w.io(), use(*w.pool),
+                 asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
+  for (int i = 0; i < 10; ++i) w.step();
+  stop.emit(asio::cancellation_type::terminal);
+  w.settle();
+  BOOST_TEST(ended);
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(a_leased_one_that_is_lost_is_redialled_to_the_new_address) 
 }
 
 BOOST_AUTO_TEST_CASE(no_waiter_fails) {
-  pool_world w({.size = 1, .fail_fast = true});
+  pool_world w({.size = 1, .fail_fast = 0s});
   auto held = w.take();
   auto waiter = w.get();
   w.pool->readdress("10.0.0.2:7");
@@ -117,6 +117,19 @@ BOOST_AUTO_TEST_CASE(an_attempt_under_way_to_the_old_address_is_of_no_use) {
   w.peer().send("!");
   w.settle();
   BOOST_TEST(hosts(w) == std::vector<std::string>{"10.0.0.2:7"}, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(an_attempt_that_is_given_up_is_no_failure) {
+  pool_world w({.size = 1, .fail_fast = 0s}, {.connect_timeout = std::nullopt});
+  w.net().default_result = connect_result::hangs;
+  auto waiter = w.get();
+  w.advance(1s);
+  w.net().default_result = connect_result::accepted;
+  w.pool->readdress("10.0.0.2:7");
+  w.settle();
+  BOOST_TEST(bool(waiter->lease));
+  BOOST_TEST(w.log.count(event_kind::connect_failed) == 0u);
+  BOOST_TEST(w.pool->stats().connect_failures == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(an_attempt_that_hangs_at_the_old_address_is_given_up) {
@@ -188,6 +201,100 @@ BOOST_AUTO_TEST_CASE(of_a_closed_pool_does_nothing) {
   auto held = w.take();
   w.pool->close();
   w.pool->readdress("10.0.0.2:7");
+  held.put();
+  w.advance(1min);
+  BOOST_TEST(w.net().attempts.size() == 1u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(renew)
+
+BOOST_AUTO_TEST_CASE(redials_idle_connections_at_once_and_leased_ones_when_they_come_back) {
+  pool_world w({.size = 3});
+  auto held = w.take();
+  w.pool->renew();
+  w.settle();
+  BOOST_TEST(w.net().attempts.size() == 5u);
+  BOOST_TEST(w.net().open() == 3u);
+  BOOST_TEST(held->generation() == 1u);
+  held.put();
+  w.settle();
+  BOOST_TEST(w.net().attempts.size() == 6u);
+  BOOST_TEST(gauges(*w.pool) == "3 connected, 3 idle, 0 leased, 0 connecting, 0 waiting");
+  for (std::size_t i = 0; i < 3; ++i) BOOST_TEST(w.net().peers[i]->gone);
+  BOOST_TEST(w.log.count(event_kind::replaced) == 3u);
+  BOOST_TEST(w.log.entries().back().address == "10.0.0.1:7");
+  w.advance(1h);
+  BOOST_TEST(w.net().attempts.size() == 6u);
+}
+
+BOOST_AUTO_TEST_CASE(a_name_leads_to_the_other_server_then) {
+  pool_world w({.size = 2}, {.address = "db:7"});
+  w.net().names["db"] = {"10.0.0.1"};
+  w.settle();
+  w.net().names["db"] = {"10.0.0.2"};
+  w.pool->renew();
+  w.settle();
+  const std::vector<std::string> two_new(2, "10.0.0.2:7");
+  BOOST_TEST(hosts(w) == two_new, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(attempts_under_way_begin_again) {
+  pool_world w({.size = 2}, {.connect_timeout = std::nullopt});
+  w.net().default_result = connect_result::hangs;
+  w.advance(1min);
+  BOOST_TEST(w.pool->stats().connecting == 1u);
+  w.net().default_result = connect_result::accepted;
+  auto waiter = w.get();
+  w.pool->renew();
+  w.settle();
+  BOOST_TEST(bool(waiter->lease));
+  BOOST_TEST(w.pool->stats().connected == 2u);
+  // The one that was ended says nothing of the endpoint.
+  BOOST_TEST(w.pool->stats().connect_failures == 0u);
+  BOOST_TEST(w.log.count(event_kind::connect_failed) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(the_delay_between_attempts_goes_on) {
+  pool_world w({.size = 10});
+  w.net().default_result = connect_result::refused;
+  w.advance(1min);
+  const auto attempts = w.net().attempts.size();
+  for (int i = 0; i < 100; ++i) {
+    w.pool->renew();
+    w.advance(10ms);
+  }
+  BOOST_TEST(w.net().attempts.size() <= attempts + 1);
+}
+
+BOOST_AUTO_TEST_CASE(no_waiter_fails) {
+  pool_world w({.size = 1, .fail_fast = 0s});
+  auto held = w.take();
+  auto waiter = w.get();
+  w.pool->renew();
+  held.put();
+  w.settle();
+  BOOST_REQUIRE(bool(waiter->lease));
+  BOOST_TEST(w.net().attempts.size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(one_that_was_redialled_meanwhile_is_new_already) {
+  pool_world w({.size = 2});
+  w.advance(1s);
+  w.pool->renew();
+  w.advance(1s);
+  auto held = w.take();
+  held.put();
+  w.advance(1s);
+  BOOST_TEST(w.net().attempts.size() == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(of_a_closed_pool_does_nothing) {
+  pool_world w;
+  auto held = w.take();
+  w.pool->close();
+  w.pool->renew();
   held.put();
   w.advance(1min);
   BOOST_TEST(w.net().attempts.size() == 1u);

@@ -9,7 +9,8 @@
 #include <boost/test/unit_test.hpp>
 #include <cocp/pool.hpp>
 #include <cstdint>
-#include <limits>
+#include <memory>
+#include <ostream>
 #include <random>
 #include <set>
 #include <vector>
@@ -45,6 +46,61 @@ BOOST_DATA_TEST_CASE(an_age_is_the_longest_less_a_part_of_up_to_a_quarter,
   BOOST_TEST((least <= longest - longest / 5));
 }
 
+namespace {
+
+struct row {
+  const char* what;
+  duration age;  // Beyond its own limit.
+  bool somebody_waits;
+  bool goes;
+  duration next;  // From now; `max` for never.
+
+  friend std::ostream& operator<<(std::ostream& out, const row& r) { return out << r.what; }
+};
+
+// Of connections that may get 8 s old.
+const row rows[] = {
+    {"young", -1s, false, false, 1s},
+    {"young, and wanted", -1s, true, false, 1s},
+    {"just old enough", 0s, false, true, 2s},
+    {"just old enough, and wanted", 0s, true, false, 2s},
+    {"old", 1s, false, true, 1s},
+    {"old, and wanted", 1s, true, false, 1s},
+    {"held up for long enough", 2s, true, true, duration::max()},
+    {"very old", 1h, false, true, duration::max()},
+    {"very old, and wanted", 1h, true, true, duration::max()},
+};
+
+asio::awaitable<void> wait_for_answer(cocp::connection& c) {
+  char b = 0;
+  const auto buffer = asio::buffer(&b, 1);
+  co_await c.read(buffer);
+}
+
+}  // namespace
+
+BOOST_DATA_TEST_CASE(it_goes_when_nobody_uses_it_or_waits_and_a_wait_holds_it_up_for_a_quarter, rows, r) {
+  const cocp::detail::time_point now(24h);
+  const auto due = now - r.age;
+  BOOST_TEST(cocp::detail::retires(due, 8s, r.somebody_waits, now) == r.goes);
+  const auto next = cocp::detail::next_retirement(due, 8s, now);
+  BOOST_TEST((next == (r.next == duration::max() ? cocp::detail::time_point::max() : now + r.next)));
+}
+
+BOOST_AUTO_TEST_CASE(one_that_may_get_as_old_as_can_be_never_goes) {
+  using cocp::detail::time_point;
+  const time_point now(24h);
+  BOOST_TEST(!cocp::detail::retires(time_point::max(), duration::max(), false, now));
+  BOOST_TEST((cocp::detail::next_retirement(now - 1s, duration::max(), now) < time_point::max()));
+  BOOST_TEST((cocp::detail::next_retirement(time_point::max() - 1s, duration::max(), now) == time_point::max() - 1s));
+}
+
+BOOST_AUTO_TEST_CASE(a_tenth_of_the_places_at_a_time_and_one_at_least) {
+  for (std::size_t size = 1; size != 300; ++size) {
+    BOOST_TEST(cocp::detail::most_retiring(size) == std::max<std::size_t>(1, size / 10));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(no_two_connections_get_equally_old) {
   pool_world w({.size = 100, .max_lifetime = 1h});
   w.settle();
@@ -57,63 +113,84 @@ BOOST_AUTO_TEST_CASE(no_two_connections_get_equally_old) {
   BOOST_TEST(born.size() == 101u);
 }
 
-BOOST_AUTO_TEST_CASE(the_next_one_is_up_before_the_old_one_is_closed) {
+BOOST_AUTO_TEST_CASE(an_old_one_is_redialled_in_its_own_place) {
   pool_world w({.size = 1, .max_lifetime = 1h});
   unsigned seen = 0;
   w.settle();
   w.net().on_accept = [&](fake_peer&) {
     ++seen;
-    BOOST_TEST(!w.net().peers[0]->gone);
+    BOOST_TEST(w.net().peers[0]->gone);
   };
   w.advance(1h + 1s);
   BOOST_TEST(seen == 1u);
-  BOOST_TEST(w.net().peers[0]->gone);
   BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
   BOOST_TEST(counters(*w.pool) == "connects 2, replaced_expired 1");
   BOOST_TEST(w.log.count(event_kind::replaced) == 1u);
   BOOST_TEST(w.log.count(event_kind::closed) == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(never_more_than_one_at_a_time_and_never_less_than_the_size_is_there) {
-  constexpr std::size_t size = 100;
-  pool_world w({.size = size, .max_lifetime = 1h});
-  w.settle();
-  std::size_t least = size;
-  std::size_t most = 0;
-  while (w.net().elapsed() < 5h) {
-    BOOST_REQUIRE(w.step());
-    least = std::min(least, w.pool->stats().connected);
-    most = std::max(most, w.net().open());
+BOOST_AUTO_TEST_CASE(never_more_than_size_are_open_and_at_most_a_tenth_is_missing) {
+  for (std::size_t size : {1u, 3u, 25u, 100u}) {
+    BOOST_TEST_CONTEXT("size " << size) {
+      pool_world w({.size = size, .max_lifetime = 1h});
+      w.settle();
+      std::size_t least = size;
+      std::size_t most = 0;
+      while (w.net().elapsed() < 5h) {
+        BOOST_REQUIRE(w.step());
+        least = std::min(least, w.pool->stats().connected);
+        most = std::max(most, w.net().open());
+      }
+      BOOST_TEST(least >= size - std::max<std::size_t>(1, size / 10));
+      BOOST_TEST(most <= size);
+      BOOST_TEST(w.pool->stats().replaced_expired >= 4 * size);
+    }
   }
-  BOOST_TEST(least >= size - 1);
-  BOOST_TEST(most <= size + 1);
-  BOOST_TEST(w.pool->stats().replaced_expired >= 4 * size);
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_allows_just_size_sees_all_replaced) {
+  pool_world w({.size = 3, .max_lifetime = 1min});
+  w.net().on_accept = [&w](fake_peer& p) {
+    if (w.net().open() > 3) p.reset();
+  };
+  w.settle();
+  w.advance(1h);
+  BOOST_TEST(w.pool->stats().connect_failures == 0u);
+  BOOST_TEST(w.pool->stats().disconnects == 0u);
+  BOOST_TEST(w.pool->stats().replaced_expired >= 3u * 59);
 }
 
 BOOST_AUTO_TEST_CASE(a_leased_one_is_replaced_when_it_comes_back) {
-  for (const bool waits : {false, true}) {
-    pool_world w({.size = 1, .max_lifetime = 1h});
-    auto held = w.take();
-    w.advance(80min);
-    BOOST_TEST(gauges(*w.pool) == "1 connected, 0 idle, 1 leased, 0 connecting, 0 waiting");
-    auto sent = w.watch(held->write(asio::buffer("x", 1)));
+  pool_world w({.size = 1, .max_lifetime = 1h});
+  auto held = w.take();
+  w.advance(80min);
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 0 idle, 1 leased, 0 connecting, 0 waiting");
+  held.put();
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+  BOOST_TEST(w.net().peers[0]->gone);
+  BOOST_TEST(w.pool->stats().replaced_expired == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(one_that_somebody_waits_for_is_given_to_him_for_a_quarter_of_the_time) {
+  pool_world w({.size = 1, .max_lifetime = 1h});
+  w.settle();
+  auto holder = w.get();
+  // As in a pool that is always busy: whoever comes waits for the one before.
+  duration replaced_at{};
+  while (w.net().elapsed() < 3h && replaced_at == 0s) {
+    auto next = w.get();
+    w.advance(10s);
+    const auto before = w.net().peers.size();
+    holder->lease.put();
     w.settle();
-    BOOST_TEST(sent->value.has_value());
-    held->no_answer();
-    auto waiter = waits ? w.get() : nullptr;
-    held.put();
-    w.settle();
-    if (waits) {
-      // It does not wait for the heir, which stands by.
-      BOOST_TEST(waiter->lease->generation() == 1u);
-      BOOST_TEST(gauges(*w.pool) == "2 connected, 1 idle, 1 leased, 0 connecting, 0 waiting");
-      waiter->lease.put();
-      w.settle();
-    }
-    BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
-    BOOST_TEST(w.net().peers[0]->gone);
-    BOOST_TEST(w.pool->stats().replaced_expired == 1u);
+    BOOST_REQUIRE(bool(next->lease));
+    holder = next;
+    if (w.net().peers.size() != before) replaced_at = w.net().elapsed();
   }
+  // It is due at 45 min to 1 h, and held up for 15 min.
+  BOOST_TEST((replaced_at >= 1h));
+  BOOST_TEST((replaced_at <= 75min + 10s));
 }
 
 BOOST_AUTO_TEST_CASE(a_long_lease_keeps_no_other_from_being_replaced) {
@@ -121,7 +198,7 @@ BOOST_AUTO_TEST_CASE(a_long_lease_keeps_no_other_from_being_replaced) {
   auto held = w.take();
   w.advance(1h);
   BOOST_TEST(w.pool->stats().replaced_expired >= 2u * 59);
-  BOOST_TEST(w.net().open() <= 4u);
+  BOOST_TEST(w.net().open() == 3u);
   held.put();
   w.advance(2min);
   BOOST_TEST(w.net().peers[0]->gone);
@@ -138,35 +215,72 @@ BOOST_AUTO_TEST_CASE(what_nobody_uses_is_closed_however_often_it_was_replaced) {
   BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 0 waiting");
 }
 
-BOOST_AUTO_TEST_CASE(the_old_one_stays_while_the_next_cannot_be_opened) {
-  pool_world w({.size = 1, .max_lifetime = 1h});
-  w.settle();
-  w.net().default_result = connect_result::refused;
-  w.advance(3h);
-  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
-  w.net().default_result = connect_result::accepted;
-  w.advance(10s);
-  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
-  BOOST_TEST(w.pool->stats().replaced_expired == 1u);
-  BOOST_TEST(w.net().open() == 1u);
+BOOST_AUTO_TEST_CASE(while_the_next_cannot_be_opened_no_more_than_a_tenth_go) {
+  for (std::size_t size : {3u, 30u}) {
+    pool_world w({.size = size, .max_lifetime = 1h});
+    w.settle();
+    w.net().default_result = connect_result::refused;
+    w.advance(10h);
+    BOOST_TEST(w.pool->stats().connected == size - std::max<std::size_t>(1, size / 10));
+    w.net().default_result = connect_result::accepted;
+    w.advance(10s);
+    BOOST_TEST(w.pool->stats().connected == size);
+    BOOST_TEST(w.pool->stats().replaced_expired == size);
+    BOOST_TEST(w.net().open() == size);
+  }
 }
 
-BOOST_AUTO_TEST_CASE(an_old_one_that_dies_meanwhile_leaves_its_place_to_the_next) {
+BOOST_AUTO_TEST_CASE(one_whose_redial_is_given_up_leaves_its_turn_to_another) {
+  pool_world w({.size = 4, .min_size = 1, .idle_timeout = 1h, .max_lifetime = 30min});
+  std::vector<std::shared_ptr<pool_world::call>> calls;
+  for (int i = 0; i < 4; ++i) calls.push_back(w.get());
+  w.settle();
+  w.net().default_result = connect_result::refused;
+  for (auto& c : calls) c->lease.put();
+  w.advance(2h);
+  w.net().default_result = connect_result::accepted;
+  // One is left of four, and goes on being replaced.
+  w.advance(24h);
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  BOOST_TEST(w.pool->stats().replaced_expired >= 40u);
+}
+
+BOOST_AUTO_TEST_CASE(old_ones_that_die_are_redialled_and_the_pool_goes_on) {
   pool_world w({.size = 2, .max_lifetime = 1h});
   w.settle();
   w.net().default_result = connect_result::refused;
   w.advance(1h);
-  for (const auto& p : w.net().peers) p->fin();
+  for (const auto& p : w.net().peers) {
+    if (!p->gone) p->fin();
+  }
   w.advance(10s);
   w.net().default_result = connect_result::accepted;
   w.advance(10s);
   BOOST_TEST(gauges(*w.pool) == "2 connected, 2 idle, 0 leased, 0 connecting, 0 waiting");
   BOOST_TEST(w.net().open() == 2u);
-  BOOST_TEST(w.pool->stats().disconnects == 2u);
-  // The pool goes on replacing.
+  BOOST_TEST(w.pool->stats().disconnects == 1u);
   w.advance(2h);
-  BOOST_TEST(w.pool->stats().replaced_expired >= 2u);
+  BOOST_TEST(w.pool->stats().replaced_expired >= 3u);
   BOOST_TEST(w.net().open() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_redial_that_takes_long_holds_its_place) {
+  pool_world w({.size = 2, .max_lifetime = 1h}, {.connect_timeout = std::nullopt, .on_connect = wait_for_answer});
+  w.settle();
+  w.peer().send("!");
+  w.settle();
+  w.peer().send("!");
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 2u);
+  w.advance(3h);
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 1 connecting, 0 waiting");
+  w.peer().send("!");
+  w.settle();
+  // Now the other's turn has come.
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 1 connecting, 0 waiting");
+  w.peer().send("!");
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "2 connected, 2 idle, 0 leased, 0 connecting, 0 waiting");
 }
 
 BOOST_AUTO_TEST_CASE(one_that_is_redialled_is_young_again) {
