@@ -803,8 +803,7 @@ duration pool_core::count_down(slot& s, const loss& why, bool early, wait_list& 
   }
   // What was lost early was never up.
   if (up_ == 0 && !early) downtime_.over();
-}
-return s.cause == dial_cause::loss ? gate_.delay(now) : duration::zero();
+  return s.cause == dial_cause::loss ? gate_.delay(now) : duration::zero();
 }
 
 void pool_core::slot_stopped(slot& s) noexcept {
