@@ -121,7 +121,7 @@ class tls_stream final : public stream {
   /// without waiting. An answer is not waited for.
   ~tls_stream() override {
     error_code ignored;
-    if (orderly_) tls_.shutdown(ignored);
+    if (orderly_ && lower_.is_ours()) tls_.shutdown(ignored);
   }
 
   void async_connect(const endpoint& to, wait_handler handler) override {
@@ -166,13 +166,17 @@ class tls_stream final : public stream {
   void async_wait_readable(wait_handler handler) override { lower_.async_wait_readable(std::move(handler)); }
 
   peek_result peek(error_code& ec) noexcept override {
-    if (seen_) return peek_result::unread;
+    if (seen_) {
+      ec = lower_.end_behind();
+      return peek_result::unread;
+    }
     // The socket does not block, so this takes in what has come: session tickets, say, which are no data. Some may have
     // been taken from the socket before, and be in the engine.
     unsigned char byte = 0;
     error_code why_not;
     if (tls_.read_some(asio::buffer(&byte, 1), why_not) == 1) {
       seen_ = byte;
+      ec = lower_.end_behind();
       return peek_result::unread;
     }
     if (why_not == asio::error::would_block || why_not == asio::error::try_again) {
