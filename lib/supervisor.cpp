@@ -167,8 +167,7 @@ error_code supervisor::first_look(stream& s) const noexcept {
     case peek_result::quiet:
       break;
     case peek_result::unread:
-      if (!allow_unread_) return errc::unsolicited_data;
-      break;
+      return allow_unread_ ? ec : error_code(errc::unsolicited_data);
     case peek_result::dead:
       return ec;
   }

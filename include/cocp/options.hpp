@@ -127,7 +127,9 @@ struct pool_options {
   /// Not negative. Whatever this says, a connection on which a lease did I/O is checked once before the next lease.
   duration check_after{};
 
-  /// True for protocols whose server may speak first or push: unread bytes do not make a connection dirty.
+  /// True for protocols whose server may speak first or push: unread bytes do not make a connection dirty. Nor do they
+  /// hide an end that came behind them: it is looked for at each check, and once a second. (With TLS, the end of the
+  /// socket: a close_notify is only seen by who reads that far.)
   bool allow_unread = false;
 
   /// False: a lease that started an operation and is destroyed while an exception propagates has its connection

@@ -22,14 +22,15 @@ void fake_peer::send(std::string_view bytes) {
   if (changed) changed();
 }
 
-void fake_peer::fin() {
-  end = asio::error::eof;
-  if (changed) changed();
-}
+void fake_peer::fin() { end_with(asio::error::eof); }
 
 void fake_peer::reset() {
   inbox.clear();
-  end = asio::error::connection_reset;
+  end_with(asio::error::connection_reset);
+}
+
+void fake_peer::end_with(error_code ec) {
+  end = ec;
   if (changed) changed();
 }
 
@@ -136,10 +137,10 @@ class fake_network::stream final : public detail::stream {
   }
 
   peek_result peek(error_code& ec) noexcept override {
-    if (!peer_->inbox.empty()) return peek_result::unread;
-    if (!peer_->end) return peek_result::quiet;
+    ++net_->looks;
     ec = peer_->end;
-    return peek_result::dead;
+    if (!peer_->inbox.empty()) return peek_result::unread;
+    return ec ? peek_result::dead : peek_result::quiet;
   }
 
   void shutdown() noexcept override {

@@ -33,6 +33,8 @@ class fake_peer {
   void fin();
   /// The client's operations fail with `connection_reset`.
   void reset();
+  /// The client reads what was sent, then fails with `ec`.
+  void end_with(error_code ec);
   /// Writes of the client do not complete any more.
   void stall() { stalled = true; }
 
@@ -77,6 +79,8 @@ class fake_network final : public detail::environment, public std::enable_shared
   std::vector<std::shared_ptr<fake_peer>> peers;
   /// The peers that are still connected.
   std::size_t open() const;
+  /// How often a stream was looked at.
+  unsigned looks = 0;
   /// Streams that were destroyed while somebody read or wrote.
   unsigned destroyed_in_use = 0;
   /// @}
