@@ -88,6 +88,7 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     const time_point begun = env_->now();
     attempt a = co_await try_once();
     if (stopping()) break;
+    note_address(a.error);
     if (a.error) {
       channel_->note(a.error);
       const duration delay = client_.on_attempt_failed(a.error, a.reason);
@@ -111,6 +112,7 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     const bool spoke_first = why.cause == errc::unsolicited_data && !why.touched;
     const bool early =
         (why.kind == ending::lost || spoke_first) && !why.answered && env_->now() - since < options_.retry_min;
+    if (early) note_address(why.cause);
     const duration delay = client_.on_down(why, early);
     switch (why.kind) {
       case ending::lost:
@@ -143,7 +145,7 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   // It became so before there was a watch to end.
   if (client_.is_moot()) drop_attempt();
   try {
-    a.connected = co_await dial(*env_, ex_, options_, *to_);
+    a.connected = co_await dial(*env_, ex_, options_, *to_, reached_);
     if (options_.on_connect) co_await shake_hands(a);
     if (a.connected) a.error = first_look(*a.connected);
   } catch (const boost::system::system_error& e) {
@@ -159,6 +161,15 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   // A cancelled coroutine would throw at the next co_await.
   co_await asio::this_coro::reset_cancellation_state();
   co_return a;
+}
+
+void supervisor::note_address(error_code ec) noexcept {
+  if (!reached_) return;
+  if (!ec) {
+    to_->memory->succeeded(*reached_, env_->now());
+  } else if (ec != asio::error::operation_aborted) {
+    to_->memory->failed(*reached_, address_memory::failure::connected, env_->now());
+  }
 }
 
 error_code supervisor::first_look(stream& s) const noexcept {

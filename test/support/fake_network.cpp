@@ -101,6 +101,10 @@ class fake_network::stream final : public detail::stream {
       parked_.complete(connect_, error_code(asio::error::connection_refused));
       return;
     }
+    if (result == connect_result::busy) {
+      parked_.complete(connect_, error_code(asio::error::try_again));
+      return;
+    }
     peer_ = std::make_shared<fake_peer>();
     peer_->changed = [this] { advance(); };
     net_->peers.push_back(peer_);

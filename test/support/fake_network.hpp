@@ -50,7 +50,7 @@ class fake_peer {
 /// from real ones. One thread.
 class fake_network final : public detail::environment, public std::enable_shared_from_this<fake_network> {
  public:
-  enum class connect_result { accepted, refused, hangs };
+  enum class connect_result { accepted, refused, hangs, busy };
 
   /// Makes one and installs it. `seed` is that of the delays' randomness.
   static std::shared_ptr<fake_network> install(asio::io_context& io, std::uint64_t seed = 1);
