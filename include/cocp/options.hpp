@@ -51,7 +51,9 @@ struct tls_options {
 struct connection_options {
   /// `host:port`, `host:service`, `[v6]:port`, `unix:/path`, or `unix:@name` for a name in Linux' abstract namespace
   /// (unix(7)). A numeric host is never looked up; a name is on every attempt, and the addresses found are raced
-  /// (RFC 8305).
+  /// (RFC 8305), those that have failed behind the others. On an `io_context` without locks
+  /// (`BOOST_ASIO_CONCURRENCY_HINT_UNSAFE`) only numeric hosts and Unix sockets work; attempts at a name fail with
+  /// `boost::asio::error::operation_not_supported`, as Asio's resolver does.
   std::string address{};
 
   /// The limit of one whole attempt: name lookup, connect, TLS and `on_connect`; and of each hook of a pool. More than
