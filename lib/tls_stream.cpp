@@ -24,6 +24,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <cstddef>
+#include <ctime>
 #include <memory>
 #include <new>
 #include <optional>
@@ -114,7 +115,11 @@ class tls_stream final : public stream {
         sessions_(to.sessions),
         verify_(options.tls->verify) {
     identify(options.tls->server_name.empty() ? to.host : options.tls->server_name);
-    if (const session_ptr s = sessions_->take()) ::SSL_set_session(engine_, s.get());
+    if (!may_resume()) return;
+    const kept_session known = sessions_->take(std::time(nullptr));
+    if (!known.session) return;
+    ::SSL_set_session(engine_, known.session.get());
+    until_ = known.until;
   }
 
   /// Tells the peer that this is an orderly end, if it is one (RFC 8446, section 6.1): as far as the socket takes it
@@ -136,7 +141,10 @@ class tls_stream final : public stream {
                [this](error_code& ec) {
                  ec = why(ec);
                  orderly_ = !ec;
-                 if (orderly_) note_session();
+                 if (!orderly_) return;
+                 // What is resumed is no better than what it was made with, however new its ticket is.
+                 if (!resumed()) until_ = end_of_chain(engine_);
+                 note_session();
                });
   }
 
@@ -216,6 +224,13 @@ class tls_stream final : public stream {
     return verdict == X509_V_OK ? ec : error_code(static_cast<int>(verdict), certificate_category());
   }
 
+  /// What the context says. OpenSSL's default for it is SSL_SESS_CACHE_SERVER, which has sessions for servers only; but
+  /// that is its own store, which ours is not.
+  bool may_resume() const noexcept {
+    const bool off = ::SSL_CTX_get_session_cache_mode(::SSL_get_SSL_CTX(engine_)) == SSL_SESS_CACHE_OFF;
+    return !off && (::SSL_get_options(engine_) & SSL_OP_NO_TICKET) == 0;
+  }
+
   void note_end(error_code ec) {
     if (ec) {
       orderly_ = false;
@@ -227,12 +242,13 @@ class tls_stream final : public stream {
   /// Keeps what can be resumed: in TLS 1.2 that is settled with the handshake, in TLS 1.3 with each ticket. A copy,
   /// because OpenSSL spoils the session of a connection that fails.
   void note_session() noexcept {
+    if (!may_resume()) return;
     SSL_SESSION* const current = ::SSL_get_session(engine_);
     if (current == noted_.get() || ::SSL_SESSION_is_resumable(current) != 1) return;
     session_ptr copy(::SSL_SESSION_dup(current));
     noted_.reset(::SSL_get1_session(engine_));
     try {
-      if (copy) sessions_->put(std::move(copy));
+      if (copy) sessions_->put({std::move(copy), until_});
     } catch (const std::bad_alloc&) {
       // Then there is one session less to resume.
     }
@@ -249,6 +265,8 @@ class tls_stream final : public stream {
   bool orderly_ = false;
   /// What a look found, which the next read gets.
   std::optional<unsigned char> seen_;
+  /// When what can be resumed of this must be given up (see `kept_session`).
+  std::time_t until_ = 0;
   /// The session that was kept last. A reference, so that no other can have its address.
   session_ptr noted_;
 };

@@ -31,6 +31,13 @@ class connection;
 using handshake = std::function<boost::asio::awaitable<void>(connection&)>;
 
 /// How to talk TLS (OpenSSL, through Asio). Needs `<boost/asio/ssl/context.hpp>`, which `<cocp/tls.hpp>` includes.
+/// \par Sessions
+/// A handshake that takes up a former session looks at no certificate: not at its dates, nor whether it was revoked,
+/// nor at what the context trusts by now, and a callback of the context for verification is not called. So a session is
+/// kept until the earliest end (`notAfter`) of the chain that it was made with, however often it is renewed, and until
+/// `pool::readdress`. Where each connection is to be verified anew, turn resumption off: with
+/// `SSL_CTX_set_session_cache_mode(context.native_handle(), SSL_SESS_CACHE_OFF)`, or
+/// `context.set_options(SSL_OP_NO_TICKET)`.
 struct tls_options {
   /// Protocol versions, certificates, authorities; not null. Must live until the last stream that was made with it is
   /// gone: it is safe to have it die after the execution context.
@@ -84,7 +91,7 @@ struct connection_options {
   /// up to whole milliseconds. 1 ms to 2^31-1 ms.
   std::optional<duration> tcp_user_timeout = std::chrono::seconds(30);
 
-  /// Talk TLS. Sessions are resumed across all connections to the address, and across reconnects.
+  /// Talk TLS. Sessions are resumed across all connections to the address, and across reconnects (see `tls_options`).
   std::optional<tls_options> tls{};
 };
 

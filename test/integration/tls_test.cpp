@@ -306,6 +306,52 @@ BOOST_AUTO_TEST_CASE(another_address_resumes_nothing) {
   });
 }
 
+// The context's two words for it.
+const std::vector<void (*)(asio::ssl::context&)> ways_to_turn_resumption_off{
+    [](asio::ssl::context& c) { ::SSL_CTX_set_session_cache_mode(c.native_handle(), SSL_SESS_CACHE_OFF); },
+    [](asio::ssl::context& c) { c.set_options(SSL_OP_NO_TICKET); }};
+
+BOOST_DATA_TEST_CASE(no_session_is_resumed_where_the_context_says_no,
+                     data::make({tls_version::tls_1_2, tls_version::tls_1_3}) * data::make({0, 1}), version, way) {
+  ways_to_turn_resumption_off[static_cast<std::size_t>(way)](context);
+  tls_server server(io.get_executor(), made.localhost, version);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    for (int i = 0; i < 3; ++i) {
+      cocp::lease conn = co_await pool.get();
+      co_await echo(*conn, "a ticket comes with the answer");
+      conn.discard();
+    }
+    co_await pool.drain();
+  });
+  BOOST_TEST(server.seen().sessions >= 3u);
+  BOOST_TEST(server.seen().resumed == 0u);
+}
+
+BOOST_DATA_TEST_CASE(no_session_is_resumed_past_the_end_of_the_certificate_that_it_was_made_with,
+                     data::make({tls_version::tls_1_2, tls_version::tls_1_3}), version) {
+  const std::time_t end = std::time(nullptr) + 3;
+  tls_server server(io.get_executor(), made.authority.issue_until({"127.0.0.1"}, end), version);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    while (std::time(nullptr) <= end) {
+      try {
+        cocp::lease conn = co_await pool.get(100ms);
+        co_await echo(*conn, "each answer brings a new ticket");
+        conn.discard();
+      } catch (const boost::system::system_error&) {
+        // Its end has come.
+      }
+    }
+    BOOST_TEST(server.seen().resumed > 0u);
+    const unsigned before = server.seen().sessions;
+    server.close_all();
+    co_await until([&] { return pool.stats().connected == 0 && pool.stats().connect_failures >= 3; });
+    BOOST_TEST(server.seen().sessions == before);
+    co_await pool.drain();
+  });
+}
+
 BOOST_AUTO_TEST_CASE(session_tickets_make_no_idle_connection_dirty) {
   tls_server server(io.get_executor(), made.localhost, tls_version::tls_1_3);
   run([&]() -> asio::awaitable<void> {
