@@ -5,6 +5,7 @@
 
 #include "socket_stream.hpp"
 #include "tls_sessions.hpp"
+#include "tls_transport.hpp"
 
 #include <cocp/impl/waiter.hpp>
 #include <cocp/tls.hpp>
@@ -109,7 +110,8 @@ class tls_stream final : public stream {
  public:
   tls_stream(const asio::any_io_executor& ex, const connection_options& options, const destination& to)
       : lower_(ex, options),
-        tls_(*lower_.plain(), *options.tls->context),
+        transport_(*lower_.plain()),
+        tls_(transport_, *options.tls->context),
         engine_(tls_.native_handle()),
         strand_(ex),
         sessions_(to.sessions),
@@ -255,7 +257,8 @@ class tls_stream final : public stream {
   }
 
   socket_stream lower_;
-  asio::ssl::stream<plain_socket&> tls_;
+  tls_transport transport_;
+  asio::ssl::stream<tls_transport&> tls_;
   /// Of `tls_`.
   SSL* const engine_;
   tls_strand strand_;

@@ -16,7 +16,10 @@
 #include <cocp.hpp>
 #include <cocp/tls.hpp>
 
+#include <array>
+#include <ctime>
 #include <functional>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
