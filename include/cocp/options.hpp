@@ -89,6 +89,11 @@ struct connection_options {
 
   /// Sent data that stays unacknowledged for longer fails the connection (TCP_USER_TIMEOUT, tcp(7), RFC 5482); rounded
   /// up to whole milliseconds. 1 ms to 2^31-1 ms.
+  ///
+  /// So does data that the peer does not take: one that is alive, and reads nothing for longer while its buffer is
+  /// full, loses the connection too. Where a peer may rightly be that slow, have a longer time, or none. And it takes
+  /// the place of what the kernel has for keep-alive: an idle connection without an answer fails after this time, once
+  /// it was probed.
   std::optional<duration> tcp_user_timeout = std::chrono::seconds(30);
 
   /// Talk TLS. Sessions are resumed across all connections to the address, and across reconnects (see `tls_options`).
