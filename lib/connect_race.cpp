@@ -22,7 +22,7 @@ namespace {
 class connect_race : public std::enable_shared_from_this<connect_race> {
  public:
   connect_race(environment& env, asio::any_io_executor ex, asio::any_io_executor serial,
-               const connection_options& options, const destination& to, std::vector<endpoint> candidates,
+               const connection_options& options, const destination& to, std::vector<candidate> candidates,
                race_handler handler)
       : env_(env),
         ex_(std::move(ex)),
@@ -40,7 +40,10 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
     auto slot = asio::get_associated_cancellation_slot(*handler_);
     if (slot.is_connected()) {
       slot.assign([weak = weak_from_this()](asio::cancellation_type) {
-        if (auto self = weak.lock()) self->finish(asio::error::operation_aborted, nullptr);
+        auto self = weak.lock();
+        if (!self || !self->handler_) return;
+        self->note_unanswered(self->runners_.size());
+        self->finish(asio::error::operation_aborted, nullptr);
       });
     }
     start_next();
@@ -53,20 +56,23 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
       if (running_ == 0) finish(last_error_, nullptr);
       return;
     }
-    try {
-      auto on_connected = [self = shared_from_this(), n](error_code ec) { self->on_connected(n, ec); };
-      auto on_time = [self = shared_from_this(), n](error_code ec) {
-        if (!ec && self->handler_ && self->runners_.size() == n + 1) self->start_next();
-      };
+    if (candidates_[n].alone && running_ != 0) return;
+    or_finish([this, n] {
       runners_.push_back(std::make_unique<runner>());
-      runner& r = *runners_[n];
-      r.connecting = env_.make_stream(ex_, options_, to_);
-      auto bound = asio::bind_executor(serial_, std::move(on_connected));
-      r.connecting->async_connect(candidates_[n], asio::bind_cancellation_slot(r.cancel.slot(), std::move(bound)));
+      begin(n);
       ++running_;
       if (n + 1 == candidates_.size()) return;
-      timer_->expires_at(later(env_.now(), connection_attempt_delay));
-      timer_->async_wait(asio::bind_executor(serial_, std::move(on_time)));
+      wait(connection_attempt_delay, [this, n] {
+        if (runners_.size() == n + 1) start_next();
+      });
+    });
+  }
+
+  /// Does it; what it throws ends the race.
+  template <class F>
+  void or_finish(F f) {
+    try {
+      f();
     } catch (const std::bad_alloc&) {
       finish(make_error_code(boost::system::errc::not_enough_memory), nullptr);
     } catch (const boost::system::system_error& e) {
@@ -74,24 +80,54 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
     }
   }
 
+  void begin(std::size_t n) {
+    auto on_connected = [self = shared_from_this(), n](error_code ec) { self->on_connected(n, ec); };
+    runner& r = *runners_[n];
+    r.connecting = env_.make_stream(ex_, options_, to_);
+    auto bound = asio::bind_executor(serial_, std::move(on_connected));
+    r.connecting->async_connect(candidates_[n].at, asio::bind_cancellation_slot(r.cancel.slot(), std::move(bound)));
+  }
+
+  /// Calls `then` at that time, unless the race is over or waits for something else by then.
+  template <class Then>
+  void wait(duration d, Then then) {
+    timer_->expires_at(later(env_.now(), d));
+    timer_->async_wait(asio::bind_executor(serial_, [self = shared_from_this(), then](error_code ec) {
+      if (!ec && self->handler_) then();
+    }));
+  }
+
   void on_connected(std::size_t n, error_code ec) {
     auto connected = std::move(runners_[n]->connecting);
     if (!handler_) return;
+    // A Unix socket is the only candidate, so nobody else waits for the timer.
+    if (ec == asio::error::try_again && candidates_[n].at.protocol().family() == AF_UNIX) {
+      const duration pause = std::exchange(busy_pause_, std::min(busy_pause_ * 2, longest_busy_pause));
+      or_finish([&] { wait(pause, [this, n] { or_finish([&] { begin(n); }); }); });
+      return;
+    }
     --running_;
     if (!ec) {
-      finish({}, std::move(connected));
+      // They had more time.
+      note_unanswered(n);
+      finish({}, std::move(connected), candidates_[n].at);
       return;
     }
     last_error_ = ec;
+    to_.memory->failed(candidates_[n].at, address_memory::failure::connecting, env_.now());
     // It need not wait for its time. One that is under way already has one behind it that does.
-    if (n + 1 == runners_.size()) {
-      start_next();
-    } else if (running_ == 0 && runners_.size() == candidates_.size()) {
-      finish(last_error_, nullptr);
+    if (running_ == 0 || n + 1 == runners_.size()) start_next();
+  }
+
+  /// The first `n` that began, if they have not ended, have failed.
+  void note_unanswered(std::size_t n) noexcept {
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!runners_[i]->connecting) continue;
+      to_.memory->failed(candidates_[i].at, address_memory::failure::connecting, env_.now());
     }
   }
 
-  void finish(error_code ec, std::unique_ptr<stream> winner) {
+  void finish(error_code ec, std::unique_ptr<stream> winner, endpoint at = {}) {
     if (!handler_) return;
     auto h = std::move(*handler_);
     handler_.reset();
@@ -100,8 +136,8 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
     for (const auto& r : runners_) {
       if (r->connecting) r->cancel.emit(asio::cancellation_type::terminal);
     }
-    auto complete = [h = std::move(h), ec, winner = std::move(winner)]() mutable {
-      std::move(h)(ec, std::move(winner));
+    auto complete = [h = std::move(h), ec, winner = std::move(winner), at]() mutable {
+      std::move(h)(ec, std::move(winner), at);
     };
     asio::post(serial_, std::move(complete));
   }
@@ -111,16 +147,17 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
   asio::any_io_executor serial_;
   const connection_options& options_;
   const destination& to_;
-  const std::vector<endpoint> candidates_;
+  const std::vector<candidate> candidates_;
   std::unique_ptr<timer> timer_;
   /// One for each candidate that was begun.
   struct runner {
-    /// Null when its attempt has ended.
+    /// Null when its attempt has ended, or pauses.
     std::unique_ptr<stream> connecting;
     asio::cancellation_signal cancel;
   };
   std::vector<std::unique_ptr<runner>> runners_;
   std::size_t running_ = 0;
+  duration busy_pause_ = first_busy_pause;
   error_code last_error_ = asio::error::host_not_found;
   /// Until the race is over. Optional, because Boost 1.81's any_completion_handler cannot be assigned to: its operator=
   /// calls itself.
@@ -145,7 +182,7 @@ std::vector<endpoint> interleave_families(const std::vector<endpoint>& found) {
 }
 
 void async_connect_first(environment& env, asio::any_io_executor ex, asio::any_io_executor serial,
-                         const connection_options& options, const destination& to, std::vector<endpoint> candidates,
+                         const connection_options& options, const destination& to, std::vector<candidate> candidates,
                          race_handler handler) {
   std::make_shared<connect_race>(env, std::move(ex), std::move(serial), options, to, std::move(candidates),
                                  std::move(handler))

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "address_memory.hpp"
 #include "environment.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
@@ -19,13 +20,23 @@ std::vector<endpoint> interleave_families(const std::vector<endpoint>& found);
 /// Connection Attempt Delay).
 constexpr duration connection_attempt_delay = std::chrono::milliseconds(250);
 
-using race_handler = asio::any_completion_handler<void(error_code, std::unique_ptr<stream>)>;
+/// The pauses before a Unix socket whose listener's queue is full (connect(2), EAGAIN) is tried again: the first, and
+/// what doubling it leads to. The server is there and has no time: that is no failure.
+constexpr duration first_busy_pause = std::chrono::milliseconds(1);
+constexpr duration longest_busy_pause = std::chrono::milliseconds(50);
+
+/// The last argument is the address of the one that has connected.
+using race_handler = asio::any_completion_handler<void(error_code, std::unique_ptr<stream>, endpoint)>;
 
 /// Connects to one of the addresses: begins with the first, and goes on to the next when one fails or after
-/// `connection_attempt_delay`; the first to connect wins, and the others are closed. Fails with the last error when all
-/// have failed. Honours terminal cancellation. All of it runs on `serial`, which serializes; so must the caller.
+/// `connection_attempt_delay`, but not to one that is to be tried alone; the first to connect wins, and the others are
+/// closed. Fails with the last error when all have failed. Honours terminal cancellation. All of it runs on `serial`,
+/// which serializes; so must the caller.
+///
+/// Notes in `to.memory` which addresses have failed; of those without an answer, all when it is cancelled, and those
+/// that began before the winner when there is one.
 void async_connect_first(environment& env, asio::any_io_executor ex, asio::any_io_executor serial,
-                         const connection_options& options, const destination& to, std::vector<endpoint> candidates,
+                         const connection_options& options, const destination& to, std::vector<candidate> candidates,
                          race_handler handler);
 
 }  // namespace cocp::detail

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "address.hpp"
+#include "address_memory.hpp"
 
 #include <cocp/options.hpp>
 
@@ -16,6 +17,8 @@ class tls_sessions;
 struct destination : address {
   /// What was agreed on with the peer before; null without TLS.
   std::shared_ptr<tls_sessions> sessions;
+  /// Which of its addresses have failed.
+  std::shared_ptr<address_memory> memory = std::make_shared<address_memory>();
 };
 
 /// Parses `text`, and checks that it and `options` go together. Throws `std::invalid_argument`.

@@ -70,7 +70,9 @@ asio::awaitable<std::tuple<error_code, endpoints>> resolve(environment& env, asi
 }  // namespace
 
 asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_executor ex,
-                                              const connection_options& options, const destination& to) {
+                                              const connection_options& options, const destination& to,
+                                              std::optional<endpoint>& reached) {
+  reached.reset();
   constexpr auto token = asio::as_tuple(asio::use_awaitable);
   endpoints candidates;
   if (to.numeric) {
@@ -82,11 +84,12 @@ asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_exe
   }
   const asio::any_io_executor serial = co_await asio::this_coro::executor;
   auto initiate = [&](auto handler) {
-    async_connect_first(env, ex, serial, options, to, interleave_families(candidates), std::move(handler));
+    async_connect_first(env, ex, serial, options, to, to.memory->in_order(candidates), std::move(handler));
   };
-  auto [ec, connected] = co_await asio::async_initiate<decltype(token), void(error_code, std::unique_ptr<stream>)>(
-      std::move(initiate), token);
+  using signature = void(error_code, std::unique_ptr<stream>, endpoint);
+  auto [ec, connected, at] = co_await asio::async_initiate<decltype(token), signature>(std::move(initiate), token);
   if (ec) throw boost::system::system_error(ec, "connect");
+  reached = at;
   if (connected->needs_handshake()) {
     stream& s = *connected;
     auto shake_hands = [&s](auto h) { s.async_handshake(std::move(h)); };

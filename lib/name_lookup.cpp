@@ -12,6 +12,16 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 
+// Since Boost 1.87 a context is asked in public.
+#if __has_include(<boost/asio/config.hpp>)
+#include <boost/asio/config.hpp>
+#define COCP_ASIO_HAS_CONFIG 1
+#else
+#include <boost/asio/detail/concurrency_hint.hpp>
+#include <boost/asio/detail/scheduler.hpp>
+#define COCP_ASIO_HAS_CONFIG 0
+#endif
+
 #include <cerrno>
 #include <cstring>
 #include <iterator>
@@ -22,6 +32,30 @@
 #include <netdb.h>
 
 namespace cocp::detail {
+
+namespace {
+
+/// How many threads may look up one name at once.
+constexpr std::size_t most_lookups = 4;
+/// A lookup that takes longer than this may hang for as long as a name server is silent, while the next one succeeds.
+constexpr duration young = std::chrono::seconds(1);
+
+/// True if other threads may post to it: false with BOOST_ASIO_CONCURRENCY_HINT_UNSAFE. Asks as Asio's resolver does.
+bool has_locks(asio::execution_context& context) {
+#if COCP_ASIO_HAS_CONFIG
+  return asio::config(context).get("scheduler", "locking", true);
+#else
+  if (!asio::has_service<asio::detail::scheduler>(context)) return true;
+  const int hint = asio::use_service<asio::detail::scheduler>(context).concurrency_hint();
+  return BOOST_ASIO_CONCURRENCY_HINT_IS_LOCKING(SCHEDULER, hint);
+#endif
+}
+
+}  // namespace
+
+bool joins(std::size_t under_way, duration age_of_youngest) noexcept {
+  return under_way != 0 && (age_of_youngest < young || under_way >= most_lookups);
+}
 
 error_code lookup_error(int result) {
   switch (result) {
@@ -87,34 +121,57 @@ void name_lookup::async_resolve(const asio::any_io_executor& ex, std::string hos
   auto w = std::make_shared<waiter>(ex, std::move(handler));
   const waiter* const mine = w.get();
   name n(std::move(host), std::move(service));
+  if (!has_locks(*w->context)) {
+    w->error = asio::error::operation_not_supported;
+    asio::post(w->work.get_executor(), [w] { w->finish(); });
+    return;
+  }
   auto slot = asio::get_associated_cancellation_slot(w->handler);
   if (slot.is_connected()) {
     slot.assign([weak = weak_from_this(), n, mine](asio::cancellation_type) {
       if (auto self = weak.lock()) self->cancel(n, mine);
     });
   }
+  lookups::iterator mine_to_begin;
   {
     const std::lock_guard lock(mutex_);
     // Made first: a lookup that nobody has begun must not be left behind.
     waiters first;
     first.push_back(std::move(w));
-    const auto [lookup, is_new] = under_way_.try_emplace(n);
-    lookup->second.splice(lookup->second.end(), first);
-    if (!is_new) return;
+    auto l = find_young(n);
+    const bool joined = l != under_way_.end();
+    if (!joined) l = under_way_.emplace(n, lookup{now_(), ::getpid(), {}});
+    l->second.waiting.splice(l->second.waiting.end(), first);
+    if (joined) return;
+    mine_to_begin = l;
   }
   error_code not_begun;
   try {
-    std::thread([self = shared_from_this(), n] { self->run(n); }).detach();
+    std::thread([self = shared_from_this(), mine_to_begin] { self->run(mine_to_begin); }).detach();
     return;
   } catch (const std::system_error& e) {
     not_begun = {e.code().value(), boost::system::system_category()};
   } catch (const std::bad_alloc&) {
     not_begun = asio::error::no_memory;
   }
-  complete(n, not_begun, {});
+  complete(mine_to_begin, not_begun, {});
 }
 
-void name_lookup::run(const name& n) noexcept {
+name_lookup::lookups::iterator name_lookup::find_young(const name& n) {
+  std::size_t under_way = 0;
+  auto youngest = under_way_.end();
+  const auto [first, last] = under_way_.equal_range(n);
+  for (auto l = first; l != last; ++l) {
+    if (l->second.process != ::getpid()) continue;
+    ++under_way;
+    youngest = l;
+  }
+  return under_way != 0 && joins(under_way, now_() - youngest->second.begun) ? youngest : under_way_.end();
+}
+
+void name_lookup::run(lookups::iterator l) noexcept {
+  // Nobody else takes it out, so this may be read.
+  const name& n = l->first;
   std::vector<endpoint> found;
   error_code ec;
   try {
@@ -122,46 +179,54 @@ void name_lookup::run(const name& n) noexcept {
   } catch (const std::bad_alloc&) {
     ec = asio::error::no_memory;
   }
-  complete(n, ec, found);
+  complete(l, ec, found);
 }
 
-void name_lookup::complete(const name& n, error_code ec, const std::vector<endpoint>& found) noexcept {
+void name_lookup::complete(lookups::iterator l, error_code ec, const std::vector<endpoint>& found) noexcept {
   std::unique_lock lock(mutex_);
-  const auto lookup = under_way_.find(n);
-  while (!lookup->second.empty()) {
-    const auto w = lookup->second.front();
+  waiters& waiting = l->second.waiting;
+  while (!waiting.empty()) {
+    const auto w = waiting.front();
     try {
       w->error = ec;
       w->found = found;
       // Under the mutex: once it is unlocked the context may go away. What was posted before goes with it.
       asio::post(w->work.get_executor(), [w] { w->finish(); });
-      lookup->second.pop_front();
+      waiting.pop_front();
     } catch (const std::bad_alloc&) {
       lock.unlock();
       std::this_thread::sleep_for(redelivery_pause);
       lock.lock();
     }
   }
-  under_way_.erase(lookup);
+  under_way_.erase(l);
 }
 
 void name_lookup::cancel(const name& n, const waiter* w) noexcept {
   std::shared_ptr<waiter> dropped;
   const std::lock_guard lock(mutex_);
-  const auto lookup = under_way_.find(n);
-  if (lookup == under_way_.end()) return;
-  for (auto i = lookup->second.begin(); i != lookup->second.end(); ++i) {
-    if (i->get() != w) continue;
-    dropped = std::move(*i);
-    lookup->second.erase(i);
-    return;
+  const auto [first, last] = under_way_.equal_range(n);
+  for (auto l = first; l != last; ++l) {
+    waiters& waiting = l->second.waiting;
+    for (auto i = waiting.begin(); i != waiting.end(); ++i) {
+      if (i->get() != w) continue;
+      dropped = std::move(*i);
+      waiting.erase(i);
+      return;
+    }
   }
+}
+
+std::size_t name_lookup::under_way() const {
+  const std::lock_guard lock(mutex_);
+  return under_way_.size();
 }
 
 void name_lookup::on_context_shutdown(asio::execution_context& context) noexcept {
   waiters dropped;
   const std::lock_guard lock(mutex_);
-  for (auto& [n, all] : under_way_) {
+  for (auto& [n, l] : under_way_) {
+    waiters& all = l.waiting;
     for (auto i = all.begin(); i != all.end();) {
       const auto next = std::next(i);
       if ((*i)->context == &context) dropped.splice(dropped.end(), all, i);

@@ -138,20 +138,17 @@ lease pool_core::try_take(std::source_location where) noexcept {
   return l;
 }
 
-bool pool_core::passes(slot& s, loss& why) const noexcept {
+peek_result pool_core::look(slot& s, loss& why) const noexcept {
   error_code ec;
-  switch (s.users().idle_stream()->peek(ec)) {
-    case peek_result::quiet:
-      return true;
-    case peek_result::unread:
-      if (options_.allow_unread) return true;
-      why = {errc::unsolicited_data, "bytes were left unread, or came unasked", ending::dirty};
-      return false;
-    case peek_result::dead:
-      break;
+  const peek_result found = s.users().idle_stream()->peek(ec);
+  if (found == peek_result::unread && !options_.allow_unread) {
+    why = {errc::unsolicited_data, "bytes were left unread, or came unasked", ending::dirty};
+  } else if (ec) {
+    why = {ec, {}, ending::lost};
+  } else {
+    return found;
   }
-  why = {ec, {}, ending::lost};
-  return false;
+  return peek_result::dead;
 }
 
 void pool_core::reject(slot& s, std::size_t& held, const loss& why) noexcept {
@@ -713,6 +710,7 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
     if (resumed) ++counters_.tls_resumed;
     counters_.create_time.record(took);
     s.watched = false;
+    s.watch_at = {};
     s.verify = true;
     s.rested = false;
     // A lease may have ended since the stream was opened.

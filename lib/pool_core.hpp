@@ -126,8 +126,10 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void put_idle(slot& s) noexcept;
   /// Under `mutex_`: takes it from the idle set.
   void start_moving(slot& s) noexcept;
-  /// Looks at a slot that is the caller's alone; `why` is set if it is dead or dirty.
-  bool passes(slot& s, loss& why) const noexcept;
+  /// Looks at a slot that is the caller's alone: `dead` if it is not fit for use, dead or dirty, and then `why` is set;
+  /// `unread` if there are bytes that may be there.
+  peek_result look(slot& s, loss& why) const noexcept;
+  bool passes(slot& s, loss& why) const noexcept { return look(s, why) != peek_result::dead; }
   /// Gives a slot that failed its check to its supervisor; `held` is the gauge that counts it.
   void reject(slot& s, std::size_t& held, const loss& why) noexcept;
   /// `why`: it is still up, and goes down for this. This may be gone afterwards if the caller does not hold it.

@@ -20,6 +20,9 @@ namespace {
 /// processor's cache when its handler runs.
 constexpr std::size_t timeouts_per_turn = 256;
 
+/// How often an idle connection with unread bytes is looked at: nothing tells of an end that comes behind them.
+constexpr duration unread_look_interval = std::chrono::seconds(1);
+
 }  // namespace
 
 asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
@@ -140,14 +143,14 @@ void pool_core::look_at_idle() noexcept {
 }
 
 pool_core::duty pool_core::look_at(slot& s, bool may_close, bool may_keep) noexcept {
-  if (std::exchange(s.fresh, false)) s.used_at = s.active_at = tick_;
+  if (std::exchange(s.fresh, false)) s.used_at = s.active_at = s.watch_at = tick_;
   if (may_close && options_.idle_timeout && is_due(later(s.used_at, idle_limit_))) return duty::close;
   if (options_.keepalive && is_due(later(s.active_at, keepalive_after_))) {
     if (may_keep) return duty::keepalive;
     next_look_ = std::min(next_look_, later(tick_, std::chrono::milliseconds(50)));
   }
   if (!s.verify && is_due(later(s.idle_since, options_.check_after))) s.verify = true;
-  return s.watched ? duty::none : duty::watch;
+  return !s.watched && is_due(s.watch_at) ? duty::watch : duty::none;
 }
 
 void pool_core::look_by(time_point t) noexcept {
@@ -206,11 +209,15 @@ void pool_core::on_readable(slot& s, std::uint64_t generation, error_code ec) no
     start_moving(s);
   }
   loss why;
-  if (passes(s, why)) {
-    place(std::unique_lock(mutex_), s);
-  } else {
+  const peek_result found = look(s, why);
+  if (found == peek_result::dead) {
     reject(s, moving_, why);
+    return;
   }
+  std::unique_lock lock(mutex_);
+  // A wait for what is readable ends at once, and tells nothing of what comes behind the unread bytes.
+  if (found == peek_result::unread) s.watch_at = later(env_->now(), unread_look_interval);
+  place(std::move(lock), s);
 }
 
 }  // namespace cocp::detail

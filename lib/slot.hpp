@@ -88,6 +88,8 @@ class slot final : public connection, public supervisor::client, public boost::i
   bool rested = false;
   /// A wait for the socket to become readable is pending; it stays pending while the slot is leased and given back.
   bool watched = false;
+  /// Not watched before: when it was last looked at it had unread bytes. A lease since then may have read them.
+  time_point watch_at;
   /// Its supervisor dials, or is about to, and no hook runs. It says itself how that ends; `connect_timeout`, or
   /// `drop_attempt`, has it end.
   bool connecting = false;

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 namespace cocp::detail {
@@ -128,13 +129,33 @@ peek_result socket_stream::peek(error_code& ec) noexcept {
   do {
     n = ::recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   } while (n < 0 && errno == EINTR);
-  if (n > 0) return peek_result::unread;
+  if (n > 0) {
+    ec = end_behind();
+    return peek_result::unread;
+  }
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return peek_result::quiet;
   ec = n == 0 ? error_code(asio::error::eof) : error_code(errno, boost::system::system_category());
   return peek_result::dead;
 }
 
-void socket_stream::shutdown() noexcept { ::shutdown(descriptor_, SHUT_RDWR); }
+error_code socket_stream::end_behind() noexcept {
+  // The peer's FIN is POLLRDHUP, for a Unix socket as well.
+  pollfd look{.fd = descriptor_, .events = POLLRDHUP, .revents = 0};
+  if (::poll(&look, 1, 0) <= 0) return {};
+  if (look.revents & POLLERR) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size);
+    // Whoever asked before has taken it away.
+    return error == 0 ? error_code(asio::error::connection_reset) : error_code(error, boost::system::system_category());
+  }
+  if (look.revents & (POLLHUP | POLLRDHUP)) return asio::error::eof;
+  return {};
+}
+
+void socket_stream::shutdown() noexcept {
+  if (is_ours()) ::shutdown(descriptor_, SHUT_RDWR);
+}
 
 endpoint socket_stream::remote_endpoint() const {
   error_code ec;

@@ -5,6 +5,8 @@
 #include <cocp/impl/stream.hpp>
 #include <cocp/options.hpp>
 
+#include <unistd.h>
+
 namespace cocp::detail {
 
 /// A stream that is nothing but a socket.
@@ -18,6 +20,11 @@ class socket_stream final : public stream {
   void async_write_some(asio::const_buffer buffer, io_handler handler) override;
   void async_wait_readable(wait_handler handler) override;
   peek_result peek(error_code& ec) noexcept override;
+  /// False in a child process of the one that made it: the connection is the parent's, and what is told to the peer
+  /// here would end it.
+  bool is_ours() const noexcept { return ::getpid() == process_; }
+  /// The end or error that has come, however much there is to read before it; none if none has.
+  error_code end_behind() noexcept;
   void shutdown() noexcept override;
   endpoint remote_endpoint() const override;
 
@@ -28,6 +35,7 @@ class socket_stream final : public stream {
   plain_socket socket_;
   /// Of `socket_` once it is open; read by `shutdown` on any thread.
   int descriptor_ = -1;
+  const ::pid_t process_ = ::getpid();
   const bool no_delay_;
   const std::optional<duration> keepalive_;
   const std::optional<duration> user_timeout_;

@@ -96,6 +96,7 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
       client_.on_attempt_dropped();
       continue;
     }
+    note_address(a.error);
     if (a.error) {
       channel_->note(a.error);
       const duration delay = client_.on_attempt_failed(a.error, a.reason);
@@ -118,6 +119,7 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
     const bool spoke_first = why.cause == errc::unsolicited_data && !why.touched;
     const bool early =
         (why.kind == ending::lost || spoke_first) && !why.answered && env_->now() - since < options_.retry_min;
+    if (early) note_address(why.cause);
     tell_loss(why, client_.on_down(why, early));
     co_await until_drained();
     if (stopping()) break;
@@ -155,7 +157,7 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   // It became so before there was a watch to end.
   if (client_.is_moot()) drop_attempt();
   try {
-    a.connected = co_await dial(*env_, ex_, options_, *to_);
+    a.connected = co_await dial(*env_, ex_, options_, *to_, reached_);
     if (options_.on_connect) co_await shake_hands(a);
     if (a.connected) a.error = first_look(*a.connected);
   } catch (const boost::system::system_error& e) {
@@ -173,14 +175,22 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   co_return a;
 }
 
+void supervisor::note_address(error_code ec) noexcept {
+  if (!reached_) return;
+  if (!ec) {
+    to_->memory->succeeded(*reached_, env_->now());
+  } else if (ec != asio::error::operation_aborted) {
+    to_->memory->failed(*reached_, address_memory::failure::connected, env_->now());
+  }
+}
+
 error_code supervisor::first_look(stream& s) const noexcept {
   error_code ec;
   switch (s.peek(ec)) {
     case peek_result::quiet:
       break;
     case peek_result::unread:
-      if (!allow_unread_) return errc::unsolicited_data;
-      break;
+      return allow_unread_ ? ec : error_code(errc::unsolicited_data);
     case peek_result::dead:
       return ec;
   }

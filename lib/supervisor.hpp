@@ -17,6 +17,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace cocp::detail {
@@ -106,6 +107,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
 
   asio::awaitable<void> run(std::shared_ptr<void> keep);
   asio::awaitable<attempt> try_once();
+  /// The address that was reached serves, or why it has failed behind that.
+  void note_address(error_code ec) noexcept;
   /// Why a stream that is connected is not fit for use, if it is not.
   error_code first_look(stream& s) const noexcept;
   asio::awaitable<void> shake_hands(attempt& a);
@@ -134,6 +137,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   asio::any_io_executor strand_;
   /// Of the last attempt. Only on `strand_`.
   std::shared_ptr<const destination> to_;
+  /// Where the last attempt came to, if anywhere. Only on `strand_`.
+  std::optional<endpoint> reached_;
   std::shared_ptr<channel> channel_;
   alarm alarm_;
   std::atomic<bool> stopping_{false};

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 
 #include <cstddef>
+#include <ctime>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -16,13 +17,24 @@ struct free_session {
 };
 using session_ptr = std::unique_ptr<SSL_SESSION, free_session>;
 
+/// A session, and when it must be given up (POSIX time): nobody looks at certificates when it is resumed.
+struct kept_session {
+  session_ptr session;
+  std::time_t until = 0;
+};
+
+/// The earliest `notAfter` of the chain of certificates that the handshake ended with; the last of all times if the
+/// peer has shown none. Not of a session that was resumed, which has looked at none.
+std::time_t end_of_chain(const SSL* ssl) noexcept;
+
 /// Sessions that can be resumed with one peer, by any of the connections to it. Thread-safe.
 class tls_sessions {
  public:
-  /// The newest one; null if there is none. A ticket of TLS 1.3 is used once as long as there are others (RFC 8446,
-  /// appendix C.4); the last one stays, since a pool that has just started has more connections than tickets.
-  session_ptr take();
-  void put(session_ptr s);
+  /// The newest one; null if there is none that is still good at that time. A ticket of TLS 1.3 is used once as long as
+  /// there are others (RFC 8446, appendix C.4); the last one stays, since a pool that has just started has more
+  /// connections than tickets.
+  kept_session take(std::time_t now);
+  void put(kept_session s);
 
  private:
   /// Of a few kilobytes each.
@@ -30,7 +42,7 @@ class tls_sessions {
 
   std::mutex mutex_;
   /// The oldest first.
-  std::deque<session_ptr> sessions_;
+  std::deque<kept_session> sessions_;
 };
 
 }  // namespace cocp::detail

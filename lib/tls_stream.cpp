@@ -5,6 +5,7 @@
 
 #include "socket_stream.hpp"
 #include "tls_sessions.hpp"
+#include "tls_transport.hpp"
 
 #include <cocp/impl/waiter.hpp>
 #include <cocp/tls.hpp>
@@ -24,6 +25,7 @@
 #include <boost/system/system_error.hpp>
 
 #include <cstddef>
+#include <ctime>
 #include <memory>
 #include <new>
 #include <optional>
@@ -108,20 +110,25 @@ class tls_stream final : public stream {
  public:
   tls_stream(const asio::any_io_executor& ex, const connection_options& options, const destination& to)
       : lower_(ex, options),
-        tls_(*lower_.plain(), *options.tls->context),
+        transport_(*lower_.plain()),
+        tls_(transport_, *options.tls->context),
         engine_(tls_.native_handle()),
         strand_(ex),
         sessions_(to.sessions),
         verify_(options.tls->verify) {
     identify(options.tls->server_name.empty() ? to.host : options.tls->server_name);
-    if (const session_ptr s = sessions_->take()) ::SSL_set_session(engine_, s.get());
+    if (!may_resume()) return;
+    const kept_session known = sessions_->take(std::time(nullptr));
+    if (!known.session) return;
+    ::SSL_set_session(engine_, known.session.get());
+    until_ = known.until;
   }
 
   /// Tells the peer that this is an orderly end, if it is one (RFC 8446, section 6.1): as far as the socket takes it
   /// without waiting. An answer is not waited for.
   ~tls_stream() override {
     error_code ignored;
-    if (orderly_) tls_.shutdown(ignored);
+    if (orderly_ && lower_.is_ours()) tls_.shutdown(ignored);
   }
 
   void async_connect(const endpoint& to, wait_handler handler) override {
@@ -136,7 +143,10 @@ class tls_stream final : public stream {
                [this](error_code& ec) {
                  ec = why(ec);
                  orderly_ = !ec;
-                 if (orderly_) note_session();
+                 if (!orderly_) return;
+                 // What is resumed is no better than what it was made with, however new its ticket is.
+                 if (!resumed()) until_ = end_of_chain(engine_);
+                 note_session();
                });
   }
 
@@ -166,13 +176,17 @@ class tls_stream final : public stream {
   void async_wait_readable(wait_handler handler) override { lower_.async_wait_readable(std::move(handler)); }
 
   peek_result peek(error_code& ec) noexcept override {
-    if (seen_) return peek_result::unread;
+    if (seen_) {
+      ec = lower_.end_behind();
+      return peek_result::unread;
+    }
     // The socket does not block, so this takes in what has come: session tickets, say, which are no data. Some may have
     // been taken from the socket before, and be in the engine.
     unsigned char byte = 0;
     error_code why_not;
     if (tls_.read_some(asio::buffer(&byte, 1), why_not) == 1) {
       seen_ = byte;
+      ec = lower_.end_behind();
       return peek_result::unread;
     }
     if (why_not == asio::error::would_block || why_not == asio::error::try_again) {
@@ -212,6 +226,13 @@ class tls_stream final : public stream {
     return verdict == X509_V_OK ? ec : error_code(static_cast<int>(verdict), certificate_category());
   }
 
+  /// What the context says. OpenSSL's default for it is SSL_SESS_CACHE_SERVER, which has sessions for servers only; but
+  /// that is its own store, which ours is not.
+  bool may_resume() const noexcept {
+    const bool off = ::SSL_CTX_get_session_cache_mode(::SSL_get_SSL_CTX(engine_)) == SSL_SESS_CACHE_OFF;
+    return !off && (::SSL_get_options(engine_) & SSL_OP_NO_TICKET) == 0;
+  }
+
   void note_end(error_code ec) {
     if (ec) {
       orderly_ = false;
@@ -223,19 +244,21 @@ class tls_stream final : public stream {
   /// Keeps what can be resumed: in TLS 1.2 that is settled with the handshake, in TLS 1.3 with each ticket. A copy,
   /// because OpenSSL spoils the session of a connection that fails.
   void note_session() noexcept {
+    if (!may_resume()) return;
     SSL_SESSION* const current = ::SSL_get_session(engine_);
     if (current == noted_.get() || ::SSL_SESSION_is_resumable(current) != 1) return;
     session_ptr copy(::SSL_SESSION_dup(current));
     noted_.reset(::SSL_get1_session(engine_));
     try {
-      if (copy) sessions_->put(std::move(copy));
+      if (copy) sessions_->put({std::move(copy), until_});
     } catch (const std::bad_alloc&) {
       // Then there is one session less to resume.
     }
   }
 
   socket_stream lower_;
-  asio::ssl::stream<plain_socket&> tls_;
+  tls_transport transport_;
+  asio::ssl::stream<tls_transport&> tls_;
   /// Of `tls_`.
   SSL* const engine_;
   tls_strand strand_;
@@ -245,6 +268,8 @@ class tls_stream final : public stream {
   bool orderly_ = false;
   /// What a look found, which the next read gets.
   std::optional<unsigned char> seen_;
+  /// When what can be resumed of this must be given up (see `kept_session`).
+  std::time_t until_ = 0;
   /// The session that was kept last. A reference, so that no other can have its address.
   session_ptr noted_;
 };

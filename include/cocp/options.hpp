@@ -31,6 +31,13 @@ class connection;
 using handshake = std::function<boost::asio::awaitable<void>(connection&)>;
 
 /// How to talk TLS (OpenSSL, through Asio). Needs `<boost/asio/ssl/context.hpp>`, which `<cocp/tls.hpp>` includes.
+/// \par Sessions
+/// A handshake that takes up a former session looks at no certificate: not at its dates, nor whether it was revoked,
+/// nor at what the context trusts by now, and a callback of the context for verification is not called. So a session is
+/// kept until the earliest end (`notAfter`) of the chain that it was made with, however often it is renewed, and until
+/// `pool::readdress`. Where each connection is to be verified anew, turn resumption off: with
+/// `SSL_CTX_set_session_cache_mode(context.native_handle(), SSL_SESS_CACHE_OFF)`, or
+/// `context.set_options(SSL_OP_NO_TICKET)`.
 struct tls_options {
   /// Protocol versions, certificates, authorities; not null. Must live until the last stream that was made with it is
   /// gone: it is safe to have it die after the execution context.
@@ -51,7 +58,9 @@ struct tls_options {
 struct connection_options {
   /// `host:port`, `host:service`, `[v6]:port`, `unix:/path`, or `unix:@name` for a name in Linux' abstract namespace
   /// (unix(7)). A numeric host is never looked up; a name is on every attempt, and the addresses found are raced
-  /// (RFC 8305).
+  /// (RFC 8305), those that have failed behind the others. On an `io_context` without locks
+  /// (`BOOST_ASIO_CONCURRENCY_HINT_UNSAFE`) only numeric hosts and Unix sockets work; attempts at a name fail with
+  /// `boost::asio::error::operation_not_supported`, as Asio's resolver does.
   std::string address{};
 
   /// The limit of one whole attempt: name lookup, connect, TLS and `on_connect`; and of each hook of a pool. More than
@@ -80,9 +89,14 @@ struct connection_options {
 
   /// Sent data that stays unacknowledged for longer fails the connection (TCP_USER_TIMEOUT, tcp(7), RFC 5482); rounded
   /// up to whole milliseconds. 1 ms to 2^31-1 ms.
+  ///
+  /// So does data that the peer does not take: one that is alive, and reads nothing for longer while its buffer is
+  /// full, loses the connection too. Where a peer may rightly be that slow, have a longer time, or none. And it takes
+  /// the place of what the kernel has for keep-alive: an idle connection without an answer fails after this time, once
+  /// it was probed.
   std::optional<duration> tcp_user_timeout = std::chrono::seconds(30);
 
-  /// Talk TLS. Sessions are resumed across all connections to the address, and across reconnects.
+  /// Talk TLS. Sessions are resumed across all connections to the address, and across reconnects (see `tls_options`).
   std::optional<tls_options> tls{};
 };
 
@@ -134,7 +148,9 @@ struct pool_options {
   /// Not negative. Whatever this says, a connection on which a lease did I/O is checked once before the next lease.
   duration check_after{};
 
-  /// True for protocols whose server may speak first or push: unread bytes do not make a connection dirty.
+  /// True for protocols whose server may speak first or push: unread bytes do not make a connection dirty. Nor do they
+  /// hide an end that came behind them: it is looked for at each check, and once a second. (With TLS, the end of the
+  /// socket: a close_notify is only seen by who reads that far.)
   bool allow_unread = false;
 
   /// True for protocols without answers (syslog, statsd): a lease may end with a write after which nothing was read. If

@@ -1,8 +1,6 @@
 // Copyright (c) 2026 The cocp authors
 // SPDX-License-Identifier: BSL-1.0
 
-#include "name_lookup.hpp"
-
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -24,6 +22,7 @@
 #include <resolv.h>
 
 #include "context_service.hpp"
+#include "name_lookup.hpp"
 #include "support/eventually.hpp"
 #include "support/scripted_server.hpp"
 
@@ -183,6 +182,84 @@ BOOST_AUTO_TEST_CASE(a_name_that_is_found_is_connected_to) {
                                  cocp::pool_options{.size = 3});
   BOOST_TEST(run_until(io, [&] { return pool->stats().connected == 3; }));
   pool.reset();
+}
+
+BOOST_AUTO_TEST_CASE(one_that_hangs_holds_up_no_later_one) {
+  std::atomic<bool> over{false};
+  std::atomic<unsigned> asked{0};
+  asio::io_context io;
+  scripted_server server(io.get_executor());
+  const auto port = std::to_string(server.endpoint().port());
+  const lookups names([&](const std::string&, const std::string& service, std::vector<cocp::endpoint>& found) {
+    // The first one, and those that join it.
+    if (asked++ == 0) eventually_blocking([&] { return over.load(); });
+    return cocp::detail::look_up("127.0.0.1", service, found);
+  });
+  names.install(io);
+  std::optional<cocp::pool> pool(
+      std::in_place, io,
+      cocp::connection_options{
+          .address = "db.test:" + port, .connect_timeout = 100ms, .retry_min = 10ms, .retry_max = 10ms},
+      cocp::pool_options{.size = 1});
+  BOOST_TEST(run_until(io, [&] { return pool->stats().connected == 1; }));
+  BOOST_TEST(names.begun() == 2u);
+  over = true;
+  pool.reset();
+}
+
+BOOST_AUTO_TEST_CASE(a_few_at_most_are_under_way_for_one_name) {
+  std::atomic<bool> over{false};
+  std::atomic<int> now{0};
+  asio::io_context io;
+  const auto hangs = [&](const std::string&, const std::string&, std::vector<cocp::endpoint>&) -> error_code {
+    eventually_blocking([&] { return over.load(); });
+    return asio::error::host_not_found;
+  };
+  // Each asks a minute after the one before.
+  const auto names = std::make_shared<cocp::detail::name_lookup>(
+      hangs, [&] { return cocp::detail::time_point(std::chrono::minutes(now++)); });
+  unsigned ended = 0;
+  for (int i = 0; i < 10; ++i) {
+    names->async_resolve(io.get_executor(), "db.test", "7",
+                         [&](error_code, const std::vector<cocp::endpoint>&) { ++ended; });
+  }
+  BOOST_TEST(names->under_way() == 4u);
+  names->async_resolve(io.get_executor(), "other.test", "7",
+                       [&](error_code, const std::vector<cocp::endpoint>&) { ++ended; });
+  BOOST_TEST(names->under_way() == 5u);
+  over = true;
+  io.run();
+  BOOST_TEST(ended == 11u);
+  BOOST_TEST(eventually_blocking([&] { return names->under_way() == 0; }));
+}
+
+// BOOST_ASIO_CONCURRENCY_HINT_...: a thread may not post to the first.
+BOOST_AUTO_TEST_CASE(on_a_context_without_locks_fails_as_asios_does) {
+  for (const int hint : {BOOST_ASIO_CONCURRENCY_HINT_UNSAFE, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO,
+                         BOOST_ASIO_CONCURRENCY_HINT_SAFE, 1, 2}) {
+    const bool has_locks = hint != BOOST_ASIO_CONCURRENCY_HINT_UNSAFE;
+    BOOST_TEST_CONTEXT("hint " << hint) {
+      asio::io_context io(hint);
+      const lookups names([](const std::string&, const std::string& service, std::vector<cocp::endpoint>& found) {
+        return cocp::detail::look_up("127.0.0.1", service, found);
+      });
+      names.install(io);
+      scripted_server server(io.get_executor());
+      const auto port = std::to_string(server.endpoint().port());
+      std::optional<cocp::connection> by_name(
+          std::in_place, io,
+          cocp::connection_options{.address = "db.test:" + port, .retry_min = 1ms, .retry_max = 1ms});
+      std::optional<cocp::connection> by_number(std::in_place, io,
+                                                cocp::connection_options{.address = server.address()});
+      BOOST_TEST(run_until(io, [&] { return by_number->is_connected(); }));
+      BOOST_TEST(run_until(io, [&] { return by_name->is_connected() || by_name->last_error(); }));
+      BOOST_TEST(by_name->is_connected() == has_locks);
+      if (!has_locks) BOOST_TEST(by_name->last_error() == asio::error::operation_not_supported);
+      BOOST_TEST(names.begun() == (has_locks ? 1u : 0u));
+      by_name.reset();
+      by_number.reset();
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(errors_are_as_asio_reports_them) {

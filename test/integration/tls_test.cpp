@@ -17,10 +17,16 @@
 #include <cocp.hpp>
 #include <cocp/tls.hpp>
 
+#include <array>
+#include <ctime>
 #include <functional>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "support/certificates.hpp"
 #include "support/eventually.hpp"
@@ -304,6 +310,52 @@ BOOST_AUTO_TEST_CASE(another_address_resumes_nothing) {
   });
 }
 
+// The context's two words for it.
+const std::vector<void (*)(asio::ssl::context&)> ways_to_turn_resumption_off{
+    [](asio::ssl::context& c) { ::SSL_CTX_set_session_cache_mode(c.native_handle(), SSL_SESS_CACHE_OFF); },
+    [](asio::ssl::context& c) { c.set_options(SSL_OP_NO_TICKET); }};
+
+BOOST_DATA_TEST_CASE(no_session_is_resumed_where_the_context_says_no,
+                     data::make({tls_version::tls_1_2, tls_version::tls_1_3}) * data::make({0, 1}), version, way) {
+  ways_to_turn_resumption_off[static_cast<std::size_t>(way)](context);
+  tls_server server(io.get_executor(), made.localhost, version);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    for (int i = 0; i < 3; ++i) {
+      cocp::lease conn = co_await pool.get();
+      co_await echo(*conn, "a ticket comes with the answer");
+      conn.discard();
+    }
+    co_await pool.drain();
+  });
+  BOOST_TEST(server.seen().sessions >= 3u);
+  BOOST_TEST(server.seen().resumed == 0u);
+}
+
+BOOST_DATA_TEST_CASE(no_session_is_resumed_past_the_end_of_the_certificate_that_it_was_made_with,
+                     data::make({tls_version::tls_1_2, tls_version::tls_1_3}), version) {
+  const std::time_t end = std::time(nullptr) + 3;
+  tls_server server(io.get_executor(), made.authority.issue_until({"127.0.0.1"}, end), version);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    while (std::time(nullptr) <= end) {
+      try {
+        cocp::lease conn = co_await pool.get(100ms);
+        co_await echo(*conn, "each answer brings a new ticket");
+        conn.discard();
+      } catch (const boost::system::system_error&) {
+        // Its end has come.
+      }
+    }
+    BOOST_TEST(server.seen().resumed > 0u);
+    const unsigned before = server.seen().sessions;
+    server.close_all();
+    co_await until([&] { return pool.stats().connected == 0 && pool.stats().connect_failures >= 3; });
+    BOOST_TEST(server.seen().sessions == before);
+    co_await pool.drain();
+  });
+}
+
 BOOST_AUTO_TEST_CASE(session_tickets_make_no_idle_connection_dirty) {
   tls_server server(io.get_executor(), made.localhost, tls_version::tls_1_3);
   run([&]() -> asio::awaitable<void> {
@@ -427,6 +479,77 @@ BOOST_AUTO_TEST_CASE(an_orderly_close_says_goodbye) {
     co_await pool.drain();
   });
   BOOST_TEST(server.seen().cut_off == 0u);
+}
+
+BOOST_DATA_TEST_CASE(the_end_of_the_context_says_goodbye, data::make({false, true}), in_use) {
+  tls_server server(io.get_executor(), made.localhost);
+  std::array<char, 10> buffer{};
+  std::optional<asio::io_context> own(std::in_place, 1);
+  cocp::pool pool(*own, at(server.address()), {.size = 1});
+  bool reading = false;
+  auto body = [&]() -> asio::awaitable<void> {
+    cocp::lease conn = co_await pool.get();
+    co_await echo(*conn, "hello");
+    reading = true;
+    auto in = asio::buffer(buffer);
+    if (in_use) co_await conn->read(in);
+  };
+  asio::co_spawn(*own, body(), [](std::exception_ptr) {});
+  while (!reading) {
+    own->poll();
+    io.poll();
+  }
+  for (int i = 0; i < 10; ++i) own->poll();
+  own.reset();
+  run([&]() -> asio::awaitable<void> { co_await until([&] { return server.seen().open == 0; }); });
+  BOOST_TEST(server.seen().said_goodbye == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_child_process_that_lets_its_copy_go_says_no_goodbye) {
+  tls_server server(io.get_executor(), made.localhost);
+  std::optional<cocp::pool> pool(std::in_place, io, at(server.address()), cocp::pool_options{.size = 2});
+  run([&]() -> asio::awaitable<void> {
+    co_await pool->ready(2);
+    co_await until([&] { return server.seen().open == 2; });
+    cocp::lease conn = co_await pool->get();
+    co_await echo(*conn, "hello");
+    io.notify_fork(asio::execution_context::fork_prepare);
+    const ::pid_t child = ::fork();
+    BOOST_REQUIRE(child >= 0);
+    if (child == 0) {
+      io.notify_fork(asio::execution_context::fork_child);
+      conn.put();
+      pool.reset();
+      ::_exit(0);
+    }
+    io.notify_fork(asio::execution_context::fork_parent);
+    int status = 0;
+    BOOST_TEST(::waitpid(child, &status, 0) == child);
+    BOOST_TEST(status == 0);
+    co_await echo(*conn, "still mine");
+    conn.put();
+    for (int i = 0; i < 4; ++i) {
+      cocp::lease other = co_await pool->get();
+      co_await echo(*other, "and the other");
+    }
+    BOOST_TEST(pool->stats().connects == 2u);
+    BOOST_TEST(server.seen().open == 2u);
+    co_await pool->drain();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(unread_bytes_hide_no_end_that_came_behind_them) {
+  tls_server server(io.get_executor(), made.localhost);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1, .allow_unread = true});
+    co_await pool.ready();
+    co_await until([&] { return server.seen().open == 1; });
+    server.push_all("bye");
+    server.close_all();
+    co_await until([&] { return pool.stats().connects == 2 && pool.stats().connected == 1; });
+    BOOST_TEST(pool.stats().replaced_dead == 1u);
+    co_await pool.drain();
+  });
 }
 
 BOOST_AUTO_TEST_CASE(closing_waits_for_no_peer_that_takes_nothing) {

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <iomanip>
 #include <sstream>
 #include <stdexcept>
 
@@ -59,14 +60,38 @@ key_pair certificate_authority::issue(const std::vector<std::string>& names) { r
 
 key_pair certificate_authority::issue_expired(const std::vector<std::string>& names) { return sign(names, -1); }
 
-key_pair certificate_authority::sign(const std::vector<std::string>& names, int days) {
+key_pair certificate_authority::issue_until(const std::vector<std::string>& names, std::time_t end) {
+  // `openssl x509` counts in days; `openssl ca` knows times, and keeps books.
+  const std::string books = directory_.path() / "books";
+  std::ofstream(books, std::ios::app).flush();
+  const std::string configuration = directory_.path() / "ca-configuration";
+  std::ofstream(configuration) << "[ca]\ndefault_ca=own\n[own]\ndatabase=" << books
+                               << "\nrand_serial=yes\nnew_certs_dir=" << directory_.path().string()
+                               << "\nunique_subject=no\npolicy=any\ncopy_extensions=copyall\n"
+                                  "[any]\ncommonName=supplied\n";
+  std::tm parts{};
+  ::gmtime_r(&end, &parts);
+  std::ostringstream when;
+  when << std::put_time(&parts, "%Y%m%d%H%M%SZ");
+  key_pair files = ask(names);
+  openssl({"ca", "-batch", "-notext", "-config", configuration, "-md", "sha256", "-enddate", when.str(), "-cert",
+           own_.certificate, "-keyfile", own_.key, "-in", files.certificate + ".request", "-out", files.certificate});
+  return files;
+}
+
+key_pair certificate_authority::ask(const std::vector<std::string>& names) {
   key_pair files = next_files();
-  const std::string request = files.certificate + ".request";
   openssl({"req", "-new", "-subj", "/CN=a server of cocp's tests", "-addext", alternative_names(names), "-addext",
            "extendedKeyUsage=serverAuth", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config",
-           directory_.path() / "configuration", "-keyout", files.key, "-out", request});
-  openssl({"x509", "-req", "-days", std::to_string(days), "-copy_extensions", "copyall", "-in", request, "-CA",
-           own_.certificate, "-CAkey", own_.key, "-CAcreateserial", "-out", files.certificate});
+           directory_.path() / "configuration", "-keyout", files.key, "-out", files.certificate + ".request"});
+  return files;
+}
+
+key_pair certificate_authority::sign(const std::vector<std::string>& names, int days) {
+  key_pair files = ask(names);
+  openssl({"x509", "-req", "-days", std::to_string(days), "-copy_extensions", "copyall", "-in",
+           files.certificate + ".request", "-CA", own_.certificate, "-CAkey", own_.key, "-CAcreateserial", "-out",
+           files.certificate});
   return files;
 }
 

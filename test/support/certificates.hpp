@@ -4,6 +4,7 @@
 
 #include "support/temporary_directory.hpp"
 
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -28,12 +29,16 @@ class certificate_authority {
   /// A certificate for servers with these names, each a host name or a numeric address, good for some days.
   /// \throws as the constructor
   key_pair issue(const std::vector<std::string>& names);
+  /// The same, whose time is over at that time (POSIX).
+  key_pair issue_until(const std::vector<std::string>& names, std::time_t end);
   /// The same, whose time was over a day ago.
   key_pair issue_expired(const std::vector<std::string>& names);
 
  private:
   key_pair next_files();
   void openssl(std::vector<std::string> arguments);
+  /// Makes a key, and asks for a certificate in a file beside the one it is to have.
+  key_pair ask(const std::vector<std::string>& names);
   key_pair sign(const std::vector<std::string>& names, int days);
 
   temporary_directory directory_;

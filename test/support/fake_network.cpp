@@ -22,13 +22,12 @@ void fake_peer::send(std::string_view bytes) {
   if (changed) changed();
 }
 
-void fake_peer::fin() {
-  end = asio::error::eof;
-  if (changed) changed();
-}
+void fake_peer::fin() { end_with(asio::error::eof); }
 
-void fake_peer::reset() {
-  end = asio::error::connection_reset;
+void fake_peer::reset() { end_with(asio::error::connection_reset); }
+
+void fake_peer::end_with(error_code ec) {
+  end = ec;
   if (changed) changed();
 }
 
@@ -109,6 +108,10 @@ class fake_network::stream final : public detail::stream {
       parked_.complete(connect_, error_code(asio::error::connection_refused));
       return;
     }
+    if (result == connect_result::busy) {
+      parked_.complete(connect_, error_code(asio::error::try_again));
+      return;
+    }
     peer_ = std::make_shared<fake_peer>();
     peer_->changed = [this] { advance(); };
     net_->peers.push_back(peer_);
@@ -142,10 +145,10 @@ class fake_network::stream final : public detail::stream {
 
   peek_result peek(error_code& ec) noexcept override {
     if (net_->on_peek) net_->on_peek();
-    if (!peer_->inbox.empty()) return peek_result::unread;
-    if (!peer_->end) return peek_result::quiet;
+    ++net_->looks;
     ec = peer_->end;
-    return peek_result::dead;
+    if (!peer_->inbox.empty()) return peek_result::unread;
+    return ec ? peek_result::dead : peek_result::quiet;
   }
 
   void shutdown() noexcept override {

@@ -35,6 +35,8 @@ class fake_peer {
   /// The client reads what was sent, and then its operations fail with `connection_reset` (what is queued on a socket
   /// stays readable).
   void reset();
+  /// The client reads what was sent, then fails with `ec`.
+  void end_with(error_code ec);
   /// Writes of the client do not complete any more, but for the first `bytes`; a write takes what is left of them.
   void stall(std::size_t bytes = 0) { window = bytes; }
   /// They do again, for so many bytes.
@@ -55,7 +57,7 @@ class fake_peer {
 /// from real ones. One thread.
 class fake_network final : public detail::environment, public std::enable_shared_from_this<fake_network> {
  public:
-  enum class connect_result { accepted, refused, hangs };
+  enum class connect_result { accepted, refused, hangs, busy };
 
   /// Makes one and installs it. `seed` is that of the delays' randomness.
   static std::shared_ptr<fake_network> install(asio::io_context& io, std::uint64_t seed = 1);
@@ -86,6 +88,8 @@ class fake_network final : public detail::environment, public std::enable_shared
   std::vector<std::shared_ptr<fake_peer>> peers;
   /// The peers that are still connected.
   std::size_t open() const;
+  /// How often a stream was looked at.
+  unsigned looks = 0;
   /// Streams that were destroyed while somebody read or wrote.
   unsigned destroyed_in_use = 0;
   /// @}

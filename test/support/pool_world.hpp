@@ -22,6 +22,8 @@ inline std::ostream& operator<<(std::ostream& out, fake_network::connect_result 
       return out << "accepted";
     case fake_network::connect_result::refused:
       return out << "refused";
+    case fake_network::connect_result::busy:
+      return out << "busy";
     case fake_network::connect_result::hangs:
       break;
   }

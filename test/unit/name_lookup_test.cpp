@@ -46,6 +46,19 @@ BOOST_AUTO_TEST_CASE(errors_are_as_asio_reports_them) {
   BOOST_TEST(lookup_error(EAI_SYSTEM) == boost::system::errc::too_many_files_open_in_system);
 }
 
+BOOST_AUTO_TEST_CASE(only_a_young_one_is_joined_but_for_one_when_there_are_a_few) {
+  using cocp::detail::joins;
+  using namespace std::chrono_literals;
+  BOOST_TEST(!joins(0, 0s));
+  for (std::size_t n : {1u, 2u, 3u}) {
+    BOOST_TEST(joins(n, 0s));
+    BOOST_TEST(joins(n, 999ms));
+    BOOST_TEST(!joins(n, 1s));
+    BOOST_TEST(!joins(n, 1h));
+  }
+  BOOST_TEST(joins(4, 1h));
+}
+
 BOOST_AUTO_TEST_CASE(one_that_runs_out_of_memory_fails) {
   const auto throws = [](const std::string&, const std::string&, std::vector<cocp::endpoint>&) -> error_code {
     throw std::bad_alloc();

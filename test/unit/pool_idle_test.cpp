@@ -29,6 +29,8 @@ struct ending {
 const std::vector<ending> endings{{"FIN", &fake_peer::fin, asio::error::eof},
                                   {"RST", &fake_peer::reset, asio::error::connection_reset}};
 
+const std::vector<cocp::error_code> ends_behind{asio::error::eof, asio::error::connection_reset};
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(pool_idle)
@@ -169,6 +171,76 @@ BOOST_AUTO_TEST_CASE(unread_bytes_do_not_spin_the_watch) {
   const auto end = w.net().elapsed() + 1s;
   while (handlers < 10'000 && w.net().elapsed() < end && w.step()) ++handlers;
   BOOST_TEST(handlers < 1000u);
+}
+
+BOOST_DATA_TEST_CASE(unread_bytes_hide_no_end_behind_them_from_the_look_before_a_lease, data::make(ends_behind), end) {
+  for (bool waiter : {false, true}) {
+    pool_world w({.size = 1, .allow_unread = true});
+    w.advance(1s);
+    auto lease = waiter ? w.take() : cocp::lease();
+    auto next = waiter ? w.get() : nullptr;
+    w.settle();
+    w.peer().send("bye");
+    w.peer().end_with(end);
+    lease.put();
+    if (!waiter) BOOST_TEST(!w.pool->try_get());
+    w.advance(1s);
+    if (waiter) BOOST_TEST(next->lease->generation() == 2u);
+    BOOST_TEST(w.pool->stats().replaced_dead == 1u);
+    BOOST_TEST(w.log.entries()[1].error == end);
+  }
+}
+
+BOOST_DATA_TEST_CASE(an_end_behind_unread_bytes_is_noticed_within_a_second, data::make(ends_behind), end) {
+  for (auto before : {0ms, 10ms, 2500ms}) {
+    pool_world w({.size = 1, .allow_unread = true});
+    w.advance(2s);
+    w.peer().send("push");
+    w.advance(before);
+    w.peer().end_with(end);
+    w.advance(1100ms);
+    BOOST_TEST(counters(*w.pool) == "connects 2, disconnects 1, replaced_dead 1");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_with_unread_bytes_is_looked_at_once_a_second) {
+  pool_world w({.size = 1, .allow_unread = true});
+  w.advance(1s);
+  w.peer().send("push");
+  w.advance(1s);
+  const unsigned before = w.net().looks;
+  unsigned handlers = 0;
+  for (const auto end = w.net().elapsed() + 10s; w.net().elapsed() < end && w.step();) ++handlers;
+  BOOST_TEST(w.net().looks - before >= 9u);
+  BOOST_TEST(w.net().looks - before <= 11u);
+  BOOST_TEST(handlers <= 60u);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_whose_unread_bytes_were_read_is_watched_again_at_once) {
+  pool_world w({.size = 1, .allow_unread = true});
+  w.advance(1s);
+  w.peer().send("push");
+  w.advance(1s);
+  auto lease = w.take();
+  std::string text(4, '\0');
+  auto got = w.watch(lease->read(asio::buffer(text)));
+  w.settle();
+  lease.put();
+  w.advance(100ms);
+  w.peer().fin();
+  w.advance(10ms);
+  BOOST_TEST(counters(*w.pool) == "gets 1, connects 2, disconnects 1, replaced_dead 1");
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_speaks_and_leaves_at_once_is_a_failed_attempt_with_allow_unread) {
+  pool_world w({.size = 1, .allow_unread = true}, {.retry_min = 1s});
+  w.net().on_accept = [](fake_peer& p) {
+    p.send("too many connections");
+    p.fin();
+  };
+  w.advance(100ms);
+  BOOST_TEST(counters(*w.pool) == "connect_failures 1");
+  BOOST_TEST(w.log.entries()[0].error == asio::error::eof);
 }
 
 BOOST_AUTO_TEST_SUITE(check_after)

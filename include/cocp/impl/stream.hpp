@@ -30,6 +30,9 @@ enum class peek_result { quiet, unread, dead };
 /// serve every other kind.
 ///
 /// It has one owner at a time (supervisor, idle set or lease). Only `shutdown` may be called by others.
+///
+/// A child process shares its sockets with its parent (fork(2)): there `shutdown` and the destructor tell the peer
+/// nothing, and the latter closes the child's descriptor.
 class COCP_API stream {
  public:
   stream() = default;
@@ -56,7 +59,9 @@ class COCP_API stream {
   /// Completes when there is something to read, an end or an error included, or when the stream is destroyed.
   virtual void async_wait_readable(wait_handler handler) = 0;
 
-  /// Looks without waiting and without consuming. `dead` sets `ec` to the cause.
+  /// Looks without waiting and without consuming. `dead` sets `ec` to the cause; so does `unread` if an end has come
+  /// behind the unread bytes. What TLS has to say of an end (close_notify) cannot be seen behind them, only the
+  /// socket's own end.
   virtual peek_result peek(error_code& ec) noexcept = 0;
 
   /// Makes every operation end soon, outstanding or started later. Any thread, as long as the stream exists.
