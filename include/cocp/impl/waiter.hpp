@@ -17,7 +17,10 @@
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/intrusive/list.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
+#include <cstddef>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -75,13 +78,40 @@ class COCP_API wait_owner {
   ~wait_owner() = default;
 };
 
-/// What a cancellation slot calls. It may outlive the pool or connection that is waited for, so it keeps the state.
+/// Where a wait and the cancellation slot that it was given meet. A slot is its user's: its signal may die before the
+/// wait has ended or live on, and what stands in it may be replaced by another operation's. So the wait never touches
+/// the slot again; the two share this, and the end of the wait empties it.
+///
+/// Emptied and used on the handler's executor; let go of anywhere.
+class wait_link : public boost::intrusive_ref_counter<wait_link> {
+ public:
+  wait_link(std::shared_ptr<wait_owner> owner, waiter& target) noexcept : owner_(std::move(owner)), target_(&target) {}
+
+  static void* operator new(std::size_t) { return asio::recycling_allocator<wait_link>().allocate(1); }
+  static void operator delete(void* p) noexcept {
+    asio::recycling_allocator<wait_link>().deallocate(static_cast<wait_link*>(p), 1);
+  }
+
+  /// Ends the wait, unless it has ended.
+  void cancel() const noexcept {
+    // Its own: what it completes may empty this.
+    if (const auto owner = owner_) owner->cancel(*target_);
+  }
+  /// The wait has ended. What this returns may be the last to keep the owner.
+  std::shared_ptr<wait_owner> cut() noexcept { return std::move(owner_); }
+
+ private:
+  /// Kept while the wait lasts: it may outlive the pool or connection. Null when it has ended.
+  std::shared_ptr<wait_owner> owner_;
+  waiter* const target_;
+};
+
+/// What stands in a cancellation slot.
 struct cancel_wait {
-  std::shared_ptr<wait_owner> owner;
-  waiter* target;
+  boost::intrusive_ptr<wait_link> link;
 
   void operator()(asio::cancellation_type type) const noexcept {
-    if (type != asio::cancellation_type::none) owner->cancel(*target);
+    if (type != asio::cancellation_type::none) link->cancel();
   }
 };
 
@@ -133,7 +163,10 @@ class wait_op final : public Base {
     try {
       // Before it is queued: once queued it may complete on another thread.
       auto slot = asio::get_associated_cancellation_slot(op->handler_);
-      if (slot.is_connected()) slot.assign(cancel_wait{std::move(owner), op});
+      if (slot.is_connected()) {
+        op->link_.reset(new wait_link(std::move(owner), *op));
+        slot.assign(cancel_wait{op->link_});
+      }
     } catch (...) {
       op->destroy();
       throw;
@@ -156,6 +189,7 @@ class wait_op final : public Base {
   }
 
   void destroy() noexcept override {
+    [[maybe_unused]] const auto owner = end_cancellation();
     this->dropped();
     allocator alloc(asio::get_associated_allocator(handler_, asio::recycling_allocator<void>()));
     // The handler may own whatever holds the queue; it goes last, from the stack.
@@ -194,8 +228,7 @@ class wait_op final : public Base {
 
     void operator()() {
       auto* op = std::exchange(op_, nullptr);
-      auto slot = asio::get_associated_cancellation_slot(op->handler_);
-      if (slot.is_connected()) slot.clear();
+      op->end_cancellation();
       op->settle();
       op->run();
     }
@@ -210,6 +243,10 @@ class wait_op final : public Base {
       : Base(std::forward<Args>(args)...),
         handler_(std::move(handler)),
         work_(asio::get_associated_executor(handler_, ex)) {}
+
+  std::shared_ptr<wait_owner> end_cancellation() noexcept {
+    return link_ ? link_->cut() : std::shared_ptr<wait_owner>();
+  }
 
   void run() {
     allocator alloc(asio::get_associated_allocator(handler_, asio::recycling_allocator<void>()));
@@ -229,6 +266,8 @@ class wait_op final : public Base {
 
   Handler handler_;
   expecting_executor<executor_type> work_;
+  /// Null if the handler's slot was not connected.
+  boost::intrusive_ptr<wait_link> link_;
 };
 
 }  // namespace cocp::detail
