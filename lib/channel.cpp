@@ -175,6 +175,8 @@ void channel::retire() noexcept {
   {
     const std::lock_guard lock(mutex_);
     retired_ = true;
+    // A watch from before the lease would keep the context for as long as that lasts.
+    if (stream_) stream_->cancel_wait_readable();
     if (!is_up()) take_waiters(ended, errc::closed);
   }
   complete_all(ended);

@@ -5,6 +5,11 @@
 #include <cocp/impl/stream.hpp>
 #include <cocp/options.hpp>
 
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <mutex>
+#include <optional>
+
 namespace cocp::detail {
 
 /// A stream that is nothing but a socket.
@@ -17,6 +22,7 @@ class socket_stream final : public stream {
   void async_read_some(asio::mutable_buffer buffer, io_handler handler) override;
   void async_write_some(asio::const_buffer buffer, io_handler handler) override;
   void async_wait_readable(wait_handler handler) override;
+  void cancel_wait_readable() noexcept override;
   peek_result peek(error_code& ec) noexcept override;
   void shutdown() noexcept override;
   endpoint remote_endpoint() const override;
@@ -26,6 +32,9 @@ class socket_stream final : public stream {
   error_code open(const endpoint& to);
 
   plain_socket socket_;
+  /// Ends the wait for readability. Guarded by `waiting_mutex_`: who starts one is not who ends it.
+  asio::cancellation_signal stop_waiting_;
+  std::mutex waiting_mutex_;
   /// Of `socket_` once it is open; read by `shutdown` on any thread.
   int descriptor_ = -1;
   const bool no_delay_;

@@ -165,6 +165,7 @@ class tls_stream final : public stream {
   }
 
   void async_wait_readable(wait_handler handler) override { lower_.async_wait_readable(std::move(handler)); }
+  void cancel_wait_readable() noexcept override { lower_.cancel_wait_readable(); }
 
   peek_result peek(error_code& ec) noexcept override {
     if (seen_) return peek_result::unread;

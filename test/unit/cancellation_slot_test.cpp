@@ -234,8 +234,8 @@ BOOST_AUTO_TEST_CASE(a_read_that_waits_for_its_stream_ends_though_its_signal_die
   std::optional<error_code> error;
   {
     asio::cancellation_signal cancel;
-    c.async_read_some(asio::buffer(&byte, 1), asio::bind_cancellation_slot(
-                                                  cancel.slot(), [&](error_code ec, std::size_t) { error = ec; }));
+    c.async_read_some(asio::buffer(&byte, 1),
+                      asio::bind_cancellation_slot(cancel.slot(), [&](error_code ec, std::size_t) { error = ec; }));
     cancel.emit(any_type);
   }
   w.settle();

@@ -10,11 +10,14 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution/executor.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
@@ -50,6 +53,8 @@ class COCP_API waiter : public boost::intrusive::list_base_hook<> {
   virtual void complete() = 0;
   /// Ends the wait without calling the handler, which is destroyed: the execution context is going away.
   virtual void destroy() noexcept = 0;
+  /// True if the handler runs on that context. False if that cannot be known.
+  virtual bool belongs_to(const asio::execution_context& context) const noexcept = 0;
 
  protected:
   ~waiter() = default;
@@ -57,6 +62,20 @@ class COCP_API waiter : public boost::intrusive::list_base_hook<> {
 
 /// Waiters in order of arrival. Unlinking one needs no search.
 using wait_list = boost::intrusive::list<waiter, boost::intrusive::constant_time_size<false>>;
+
+/// Ends a wait whose owner's context is going away. A handler that runs on another one learns of it; one of the same
+/// goes with it. If nothing is known of its executor it is scheduled, and goes with the context if it was of it.
+inline void end_with_context(waiter& w, const asio::execution_context& context) noexcept {
+  if (!w.belongs_to(context)) {
+    try {
+      w.complete();
+      return;
+    } catch (...) {
+      // Refused, and there will be nobody to try again.
+    }
+  }
+  w.destroy();
+}
 
 /// Completes a wait that has ended before it began. Throws if the executor refuses: then nothing was started.
 inline void complete_now(waiter& w) {
@@ -139,6 +158,18 @@ class expecting_executor<Executor, false> : public asio::executor_work_guard<Exe
   using asio::executor_work_guard<Executor>::executor_work_guard;
 };
 
+/// The context of an executor of any kind; null if it does not say.
+template <class Executor>
+const asio::execution_context* context_of(const Executor& ex) noexcept {
+  if constexpr (asio::can_query_v<const Executor&, asio::execution::context_t>) {
+    return &static_cast<const asio::execution_context&>(asio::query(ex, asio::execution::context));
+  } else if constexpr (requires { static_cast<const asio::execution_context&>(ex.context()); }) {
+    return &static_cast<const asio::execution_context&>(ex.context());
+  } else {
+    return nullptr;
+  }
+}
+
 /// A waiter with its handler, in memory of the handler's allocator. `Base` is a `waiter` with
 /// `take_result()`, a tuple of what the handler is called with; `settle()`, called just before; and `dropped()`, called
 /// instead of both when the handler is destroyed without being called.
@@ -195,6 +226,10 @@ class wait_op final : public Base {
     // The handler may own whatever holds the queue; it goes last, from the stack.
     [[maybe_unused]] Handler handler(std::move(handler_));
     free(alloc);
+  }
+
+  bool belongs_to(const asio::execution_context& context) const noexcept override {
+    return context_of(work_.get_executor()) == &context;
   }
 
  private:
