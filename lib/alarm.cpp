@@ -3,33 +3,74 @@
 
 #include "alarm.hpp"
 
-#include <boost/asio/append.hpp>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
+#include <new>
+#include <thread>
 #include <utility>
 
 namespace cocp::detail {
 
-alarm::alarm(const asio::any_io_executor& ex, environment& env) : timer_(env.make_timer(ex)) {}
+alarm::alarm(const asio::any_io_executor& ex, environment& env) : env_(env), ex_(ex), timer_(env.make_timer(ex)) {}
 
 asio::awaitable<void> alarm::wait_until(time_point t) {
-  constexpr auto token = asio::as_tuple(asio::use_awaitable);
-  auto initiate = [this, t](auto handler) {
+  auto initiate = [this, t](sleeper s) {
     std::unique_lock lock(mutex_);
-    if (!rung_ && timer_) {
-      timer_->expires_at(t);
-      timer_->async_wait(std::move(handler));
-    } else {
-      lock.unlock();
-      auto ex = asio::get_associated_executor(handler);
-      asio::post(ex, asio::append(std::move(handler), error_code()));
-    }
+    // Then it goes with the context.
+    if (!timer_) return;
+    sleeper_.emplace(std::move(s));
+    due_ = t;
+    arm(lock);
   };
-  co_await asio::async_initiate<decltype(token), void(error_code)>(std::move(initiate), token);
-  const std::lock_guard lock(mutex_);
-  rung_ = false;
+  constexpr asio::use_awaitable_t<> token;
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(std::move(initiate), token);
+}
+
+void alarm::arm(std::unique_lock<std::mutex>& lock) noexcept {
+  for (bool again = false; timer_ && sleeper_; again = true) {
+    try {
+      timer_->expires_at(rung_ ? time_point() : due_);
+      timer_->async_wait([this](error_code) { on_timer(); });
+      return;
+    } catch (const std::bad_alloc&) {
+      if (!again) continue;
+      // There is nothing that could be set to try again later, and only this thread knows that somebody sleeps.
+      lock.unlock();
+      std::this_thread::sleep_for(redelivery_pause);
+      lock.lock();
+    }
+  }
+}
+
+void alarm::on_timer() {
+  std::unique_lock lock(mutex_);
+  if (!sleeper_) return;
+  const asio::any_io_executor where = sleeper_->get_executor();
+  if (where == ex_) {
+    lock.unlock();
+    wake();
+    return;
+  }
+  try {
+    asio::post(where, [this] { wake(); });
+  } catch (const std::bad_alloc&) {
+    rung_ = false;
+    due_ = later(env_.now(), redelivery_pause);
+    arm(lock);
+  }
+}
+
+void alarm::wake() {
+  std::optional<sleeper> awake;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!sleeper_) return;
+    awake.emplace(std::move(*sleeper_));
+    sleeper_.reset();
+    rung_ = false;
+  }
+  // This may be gone when it returns.
+  std::move (*awake)();
 }
 
 void alarm::ring() noexcept {
@@ -40,8 +81,13 @@ void alarm::ring() noexcept {
 
 void alarm::shutdown() noexcept {
   std::unique_ptr<timer> t;
+  std::optional<sleeper> dropped;
   const std::lock_guard lock(mutex_);
   t = std::move(timer_);
+  ex_ = asio::any_io_executor();
+  if (!sleeper_) return;
+  dropped.emplace(std::move(*sleeper_));
+  sleeper_.reset();
 }
 
 }  // namespace cocp::detail

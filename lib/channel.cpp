@@ -249,6 +249,8 @@ void channel::retire() noexcept {
   {
     const std::lock_guard lock(mutex_);
     retired_ = true;
+    // A watch from before the lease would keep the context for as long as that lasts.
+    if (stream_) stream_->cancel_wait_readable();
     if (!(word_.load() & word::up)) take_waiters(ended, errc::closed);
   }
   complete_all(ended);

@@ -119,7 +119,6 @@ struct name_lookup::waiter {
 void name_lookup::async_resolve(const asio::any_io_executor& ex, std::string host, std::string service,
                                 resolve_handler handler) {
   auto w = std::make_shared<waiter>(ex, std::move(handler));
-  const waiter* const mine = w.get();
   name n(std::move(host), std::move(service));
   if (!has_locks(*w->context)) {
     w->error = asio::error::operation_not_supported;
@@ -128,8 +127,11 @@ void name_lookup::async_resolve(const asio::any_io_executor& ex, std::string hos
   }
   auto slot = asio::get_associated_cancellation_slot(w->handler);
   if (slot.is_connected()) {
-    slot.assign([weak = weak_from_this(), n, mine](asio::cancellation_type) {
-      if (auto self = weak.lock()) self->cancel(n, mine);
+    // What stands in a slot may stay there when the lookup has ended, and another waiter has its address.
+    slot.assign([weak = weak_from_this(), n, mine = std::weak_ptr(w)](asio::cancellation_type) {
+      const auto self = weak.lock();
+      const auto target = mine.lock();
+      if (self && target) self->cancel(n, target.get());
     });
   }
   lookups::iterator mine_to_begin;

@@ -100,7 +100,11 @@ void pool::retry_now() noexcept { core_->retry_now(); }
 
 std::vector<lease_info> pool::leases() const { return core_->leases(); }
 
-void pool::close() noexcept { core_->close(); }
+void pool::close() noexcept {
+  // Those whose wait ends with this may be done with the pool.
+  const core_ptr core = core_;
+  core->close();
+}
 
 asio::awaitable<void> pool::drain() {
   const core_ptr core = core_;

@@ -89,9 +89,7 @@ void pool_core::start() {
     const std::lock_guard lock(mutex_);
     grow();
   }
-  asio::co_spawn(ex_, keep_house(shared_from_this()), [](std::exception_ptr e) {
-    if (e) std::rethrow_exception(e);
-  });
+  call_housekeeper();
 }
 
 template <pool_core::taking How>
@@ -334,12 +332,7 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
   for (;;) {
     w.result = take<taking::for_a_waiter>(where);
     if (w.result) break;
-    std::unique_lock lock(mutex_);
-    if (!ex_) {
-      lock.unlock();
-      w.destroy();
-      return;
-    }
+    const std::lock_guard lock(mutex_);
     // One came back since the look: nobody may queue behind an idle connection.
     if (!idle_.empty() && lease_waiters_.empty()) continue;
     if (!may_wait(w, timeout)) {
@@ -364,12 +357,7 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
 
 void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
   {
-    std::unique_lock lock(mutex_);
-    if (!ex_) {
-      lock.unlock();
-      w.destroy();
-      return;
-    }
+    const std::lock_guard lock(mutex_);
     const bool enough = !closed_ && up_ >= wanted;
     if (!enough && may_wait(w, options_.get_timeout)) {
       if (options_.fail_fast && is_given_up(env_->now())) {
@@ -388,17 +376,27 @@ void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
   complete_now(w);
 }
 
-void pool_core::wait_until_drained(event_waiter& w) noexcept {
-  {
-    std::unique_lock lock(mutex_);
-    if (!ex_) {
-      lock.unlock();
-      w.destroy();
-      return;
+void pool_core::wait_until_drained(event_waiter& w) {
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      // The supervisors have gone with the context.
+      if (!ex_) w.error = errc::closed;
+      if (!ex_ || is_drained()) break;
+      // If its completion is refused in the end, there may be no memory for a housekeeper either.
+      if (housekept_) {
+        enqueue(w, drain_waiters_, std::nullopt);
+        return;
+      }
     }
-    enqueue(w, drain_waiters_, std::nullopt);
+    try {
+      call_housekeeper();
+    } catch (...) {
+      w.destroy();
+      throw;
+    }
   }
-  finish_drain();
+  complete_now(w);
 }
 
 void pool_core::enqueue(pool_waiter& w, wait_list& queue, std::optional<duration> timeout) noexcept {
@@ -448,6 +446,8 @@ void pool_core::cancel(waiter& target) noexcept {
     }
     if (w.queue == &lease_waiters_) ++counters_.cancelled;
     dequeue(w, asio::error::operation_aborted);
+    // The housekeeper may have stayed for this one.
+    if (w.queue == &drain_waiters_) alarm_.ring();
   }
   complete(w);
 }
@@ -474,20 +474,25 @@ void pool_core::settle(pool_waiter& w) noexcept {
   }
 }
 
-bool pool_core::deliver(waiter& w) noexcept {
+void pool_core::complete(waiter& w) noexcept {
   try {
     w.complete();
-    return true;
+    return;
   } catch (...) {
     // Its executor refuses it, for lack of memory say: it keeps its result until the housekeeper tries again.
+  }
+  // Once others can see it, it may be completed, and what it holds be gone.
+  const auto self = shared_from_this();
+  {
     const std::lock_guard lock(mutex_);
     undelivered_.push_back(w);
-    return false;
+    wake_by(later(env_->now(), redelivery_pause));
   }
-}
-
-void pool_core::complete(waiter& w) noexcept {
-  if (!deliver(w)) alarm_.ring();
+  try {
+    call_housekeeper();
+  } catch (...) {
+    // The next that is put back, or asks for the end, tries again.
+  }
 }
 
 void pool_core::complete_all(wait_list& list) noexcept {
@@ -540,12 +545,12 @@ void pool_core::finish_drain() noexcept {
   wait_list ended;
   {
     const std::lock_guard lock(mutex_);
-    if (!closed_ || leased_ != 0 || moving_ != 0 || running_ != 0) return;
-    take_all(drain_waiters_, ended, {});
+    if (is_drained()) take_all(drain_waiters_, ended, {});
+    if (!housekept_) ended.splice(ended.end(), undelivered_);
+    // The housekeeper may have stayed for them.
+    if (closed_) alarm_.ring();
   }
   complete_all(ended);
-  // The housekeeper had stayed for them.
-  alarm_.ring();
 }
 
 void pool_core::count_up(slot& s) noexcept {
@@ -826,8 +831,10 @@ void pool_core::slot_stopped(slot& s) noexcept {
 
 void pool_core::on_context_shutdown() noexcept {
   wait_list dropped;
+  const asio::execution_context* context = nullptr;
   {
     const std::lock_guard lock(mutex_);
+    context = context_of(ex_);
     closed_ = true;
     plain_put_ = false;
     take_all(lease_waiters_, dropped, errc::closed);
@@ -849,7 +856,7 @@ void pool_core::on_context_shutdown() noexcept {
   while (!dropped.empty()) {
     waiter& w = dropped.front();
     dropped.pop_front();
-    w.destroy();
+    end_with_context(w, *context);
   }
 }
 

@@ -41,6 +41,11 @@ inline error_code too_many() noexcept { return make_error_code(boost::system::er
 ///
 /// A slot is handed on, never looked for: whoever gives one back gives it to the first waiter, in the same critical
 /// section in which it found that there is one.
+///
+/// Once a wait is completed its handler may run on another thread, and end the pool and all that the caller knows of.
+/// So whoever completes a wait has this by a `shared_ptr` of its own (the supervisors, the housekeeper, what stands in
+/// a cancellation slot, the members of `pool`), or touches nothing of it afterwards; until then a lease that is handed
+/// on keeps this by its slot.
 class pool_core final : public wait_owner, public shutdown_target, public std::enable_shared_from_this<pool_core> {
  public:
   pool_core(asio::any_io_executor ex, connection_options connection, pool_options options);
@@ -56,7 +61,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   lease take_in_a_row(std::source_location where) noexcept;
   void wait_for_lease(lease_waiter& w, std::optional<duration> timeout, std::source_location where);
   void wait_until_up(event_waiter& w, std::size_t wanted);
-  void wait_until_drained(event_waiter& w) noexcept;
+  /// Throws as `wait_for_lease`, and `std::bad_alloc`.
+  void wait_until_drained(event_waiter& w);
   void cancel(waiter& w) noexcept override;
 
   /// The end of a lease.
@@ -215,6 +221,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// @{
 
   asio::awaitable<void> keep_house(std::shared_ptr<pool_core> self);
+  /// Starts the housekeeper unless there is one.
+  void call_housekeeper();
   /// Does what is due; the time of the next turn.
   time_point turn() noexcept;
   void look_at_idle() noexcept;
@@ -250,8 +258,9 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void take_all(wait_list& queue, wait_list& into, error_code ec) noexcept;
   bool may_wait(pool_waiter& w, std::optional<duration> timeout) noexcept;
 
-  /// Schedules the handler; false if its executor refused, and it is in `undelivered_`.
-  bool deliver(waiter& w) noexcept;
+  /// Under `mutex_`: nothing is out, and no supervisor runs.
+  bool is_drained() const noexcept { return closed_ && leased_ == 0 && moving_ == 0 && running_ == 0; }
+  /// Schedules the handler. If its executor refuses, the housekeeper tries again.
   void complete(waiter& w) noexcept;
   /// Ends the waits for the end, if it has come.
   void finish_drain() noexcept;
@@ -308,8 +317,11 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   wait_list drain_waiters_;
   /// Of all three queues, those whose wait is bounded.
   deadlines deadlines_;
-  /// Ended, but their executor refused the completion; tried again on the next turn.
+  /// Ended, but their executor refused the completion; tried again on the housekeeper's next turn.
   wait_list undelivered_;
+  /// There is a housekeeper. It stays until the pool is closed, all supervisors have ended and nobody drains or is
+  /// undelivered.
+  bool housekept_ = false;
   std::size_t waiting_ = 0;
   std::size_t leased_ = 0;
   std::size_t moving_ = 0;

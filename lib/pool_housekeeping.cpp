@@ -6,11 +6,12 @@
 #include "pool_core.hpp"
 
 #include <boost/asio/bind_executor.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <new>
+#include <thread>
 #include <utility>
 
 namespace cocp::detail {
@@ -28,14 +29,41 @@ constexpr duration unread_look_interval = std::chrono::seconds(1);
 asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
   // g++ 12 drops a parameter that the body does not use.
   const auto kept = std::move(self);
-  co_await asio::post(ex_, asio::use_awaitable);
-  for (;;) {
-    const time_point next = turn();
-    {
-      const std::lock_guard lock(mutex_);
-      if (closed_ && undelivered_.empty() && drain_waiters_.empty()) co_return;
+  // Nothing of this runs inside whoever called it.
+  time_point next = env_->now();
+  for (bool sleepless = false;;) {
+    bool slept = true;
+    try {
+      co_await alarm_.wait_until(next);
+    } catch (const std::bad_alloc&) {
+      // To sleep takes a coroutine frame.
+      slept = false;
     }
-    co_await alarm_.wait_until(next);
+    if (std::exchange(sleepless, !slept) && !slept) std::this_thread::sleep_for(redelivery_pause);
+    next = turn();
+    const std::lock_guard lock(mutex_);
+    if (closed_ && running_ == 0 && undelivered_.empty() && drain_waiters_.empty()) {
+      housekept_ = false;
+      co_return;
+    }
+  }
+}
+
+void pool_core::call_housekeeper() {
+  asio::any_io_executor ex;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!ex_ || std::exchange(housekept_, true)) return;
+    ex = ex_;
+  }
+  try {
+    asio::co_spawn(ex, keep_house(shared_from_this()), [](std::exception_ptr e) {
+      if (e) std::rethrow_exception(e);
+    });
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    housekept_ = false;
+    throw;
   }
 }
 
@@ -67,7 +95,7 @@ time_point pool_core::turn() noexcept {
   while (!ended.empty()) {
     waiter& w = ended.front();
     ended.pop_front();
-    deliver(w);
+    complete(w);
   }
   if (look_now) look_at_idle();
   retire_idle();

@@ -6,7 +6,9 @@
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -119,7 +121,13 @@ void socket_stream::async_write_some(asio::const_buffer buffer, io_handler handl
 }
 
 void socket_stream::async_wait_readable(wait_handler handler) {
-  socket_.async_wait(plain_socket::wait_read, std::move(handler));
+  const std::lock_guard lock(waiting_mutex_);
+  socket_.async_wait(plain_socket::wait_read, asio::bind_cancellation_slot(stop_waiting_.slot(), std::move(handler)));
+}
+
+void socket_stream::cancel_wait_readable() noexcept {
+  const std::lock_guard lock(waiting_mutex_);
+  stop_waiting_.emit(asio::cancellation_type::terminal);
 }
 
 peek_result socket_stream::peek(error_code& ec) noexcept {

@@ -5,6 +5,11 @@
 #include <cocp/impl/stream.hpp>
 #include <cocp/options.hpp>
 
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <mutex>
+#include <optional>
+
 #include <unistd.h>
 
 namespace cocp::detail {
@@ -19,6 +24,7 @@ class socket_stream final : public stream {
   void async_read_some(asio::mutable_buffer buffer, io_handler handler) override;
   void async_write_some(asio::const_buffer buffer, io_handler handler) override;
   void async_wait_readable(wait_handler handler) override;
+  void cancel_wait_readable() noexcept override;
   peek_result peek(error_code& ec) noexcept override;
   /// False in a child process of the one that made it: the connection is the parent's, and what is told to the peer
   /// here would end it.
@@ -33,6 +39,9 @@ class socket_stream final : public stream {
   error_code open(const endpoint& to);
 
   plain_socket socket_;
+  /// Ends the wait for readability. Guarded by `waiting_mutex_`: who starts one is not who ends it.
+  asio::cancellation_signal stop_waiting_;
+  std::mutex waiting_mutex_;
   /// Of `socket_` once it is open; read by `shutdown` on any thread.
   int descriptor_ = -1;
   const ::pid_t process_ = ::getpid();

@@ -81,7 +81,7 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
   // g++ 12 drops a parameter that the body does not use.
   const auto kept = std::move(keep);
   // Nothing of this runs inside the constructor of the pool.
-  co_await asio::post(strand_, asio::use_awaitable);
+  co_await alarm_.wait_until(env_->now());
   while (!stopping()) {
     const time_point start = client_.may_dial(env_->now());
     if (start > env_->now()) {

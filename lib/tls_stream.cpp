@@ -73,6 +73,7 @@ class engine_operation : public std::enable_shared_from_this<engine_operation<Ha
   template <class Start, class Finish>
   void launch(Start start, Finish finish) {
     auto slot = asio::get_associated_cancellation_slot(handler_);
+    // The slot is its user's: whatever becomes of it, this touches it once, and it finds this only while this lasts.
     if (slot.is_connected()) {
       slot.assign([weak = this->weak_from_this()](asio::cancellation_type type) {
         auto self = weak.lock();
@@ -82,6 +83,8 @@ class engine_operation : public std::enable_shared_from_this<engine_operation<Ha
     }
     asio::dispatch(strand_, [self = this->shared_from_this(), start, finish] {
       auto ended = [self, finish](Results... results) {
+        // What Asio has put there points to the socket, which a cancellation that is still on its way may outlive.
+        self->cancel_.slot().clear();
         finish(results...);
         self->complete(results...);
       };
@@ -91,8 +94,6 @@ class engine_operation : public std::enable_shared_from_this<engine_operation<Ha
 
   void complete(Results... results) {
     asio::dispatch(where_.get_executor(), [self = this->shared_from_this(), results...]() mutable {
-      auto slot = asio::get_associated_cancellation_slot(self->handler_);
-      if (slot.is_connected()) slot.clear();
       Handler handler(std::move(self->handler_));
       self.reset();
       std::move(handler)(results...);
@@ -174,6 +175,7 @@ class tls_stream final : public stream {
   }
 
   void async_wait_readable(wait_handler handler) override { lower_.async_wait_readable(std::move(handler)); }
+  void cancel_wait_readable() noexcept override { lower_.cancel_wait_readable(); }
 
   peek_result peek(error_code& ec) noexcept override {
     if (seen_) {

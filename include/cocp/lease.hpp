@@ -5,6 +5,8 @@
 #include <cocp/connection.hpp>
 #include <cocp/export.hpp>
 
+#include <boost/assert.hpp>
+
 #include <chrono>
 #include <source_location>
 #include <utility>
@@ -60,10 +62,12 @@ class [[nodiscard]] COCP_API lease {
 
   /// False if empty: by default, given back, or moved from.
   explicit operator bool() const noexcept { return shown_ != nullptr; }
-  /// The connection. Not for an empty lease.
-  connection& operator*() const noexcept { return *shown_; }
-  /// The connection; null if empty.
-  connection* operator->() const noexcept { return shown_; }
+  /// The connection. Not for an empty lease: that is asserted (BOOST_ASSERT_MSG, so as Boost.Assert is configured).
+  connection& operator*() const noexcept {
+    BOOST_ASSERT_MSG(shown_, "the lease is empty: never filled, given back, or moved from");
+    return *shown_;
+  }
+  connection* operator->() const noexcept { return &**this; }
 
   /// Gives the connection back, early. Does nothing if empty.
   void put() noexcept {

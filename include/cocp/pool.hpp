@@ -51,9 +51,13 @@ inline connection_options at_address(std::string_view address) {
 /// \par Lifetime
 /// The destructor is `close()`; it blocks on nothing. Leases and waiters may outlive the pool, but `get` and `ready`
 /// use it when their coroutine is first resumed. The execution context must outlive the pool's waiters, or take their
-/// coroutine frames with it. An open pool is outstanding work.
+/// coroutine frames with it. An open pool is outstanding work; after `close()` only what users do is.
+///
+/// What waits on another execution context than the pool's ends with `errc::closed` when the pool's is destroyed, and
+/// so does what is started later. Limits of time are kept by the pool's context: while nobody runs that, none passes.
 /// \par Cancellation
-/// What waits honours `terminal`, `partial` and `total` cancellation. It never cancels an attempt to connect.
+/// What waits honours `terminal`, `partial` and `total` cancellation. It never cancels an attempt to connect. The
+/// signal may die, or serve another operation, before the wait has ended.
 class COCP_API pool {
  public:
   /// Holds any executor.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "context_service.hpp"
+#include "failing_allocations.hpp"
 #include "parked_operations.hpp"
 
 namespace cocp::test {
@@ -53,6 +54,7 @@ class fake_network::timer final : public detail::timer {
   }
 
   void async_wait(detail::wait_handler handler) override {
+    const failing_allocations::start s;
     waits_.push_back(parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted)));
     if (time_ <= net_->now_) {
       fire({});
@@ -64,6 +66,7 @@ class fake_network::timer final : public detail::timer {
   void cancel() noexcept override { stop(); }
 
   void fire(error_code ec) {
+    const failing_allocations::spare s;
     for (auto ticket : std::exchange(waits_, {})) parked_.complete(ticket, ec);
   }
 
@@ -91,6 +94,7 @@ class fake_network::stream final : public detail::stream {
   }
 
   void async_connect(const endpoint& to, detail::wait_handler handler) override {
+    const failing_allocations::start s;
     net_->attempts.push_back(net_->elapsed());
     auto result = net_->default_result;
     if (!net_->next_results.empty()) {
@@ -120,6 +124,7 @@ class fake_network::stream final : public detail::stream {
   }
 
   void async_read_some(asio::mutable_buffer buffer, detail::io_handler handler) override {
+    const failing_allocations::start s;
     buffer_ = buffer;
     read_ =
         parked_.park_using(users_, ex_, std::move(handler), error_code(asio::error::operation_aborted), std::size_t{0});
@@ -132,6 +137,7 @@ class fake_network::stream final : public detail::stream {
   }
 
   void async_write_some(asio::const_buffer buffer, detail::io_handler handler) override {
+    const failing_allocations::start s;
     out_ = buffer;
     write_ =
         parked_.park_using(users_, ex_, std::move(handler), error_code(asio::error::operation_aborted), std::size_t{0});
@@ -139,8 +145,14 @@ class fake_network::stream final : public detail::stream {
   }
 
   void async_wait_readable(detail::wait_handler handler) override {
+    const failing_allocations::start s;
     readable_.push_back(parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted)));
     advance_read();
+  }
+
+  void cancel_wait_readable() noexcept override {
+    for (auto ticket : std::exchange(readable_, {}))
+      parked_.complete(ticket, error_code(asio::error::operation_aborted));
   }
 
   peek_result peek(error_code& ec) noexcept override {
@@ -265,6 +277,7 @@ std::unique_ptr<detail::stream> fake_network::make_stream(const asio::any_io_exe
 
 void fake_network::async_resolve(const asio::any_io_executor& ex, std::string host, std::string service,
                                  detail::resolve_handler handler) {
+  const failing_allocations::start s;
   auto& parked = parked_operations::of(ex);
   std::vector<endpoint> found;
   const auto ticket = parked.park(ex, std::move(handler), error_code(asio::error::operation_aborted), found);

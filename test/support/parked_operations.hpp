@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "failing_allocations.hpp"
+
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -57,6 +59,7 @@ class parked_operations final : public boost::asio::execution_context::service {
   /// Posts the handler; nothing if it was completed before.
   template <class... Args>
   void complete(ticket t, Args... args) {
+    const failing_allocations::spare s;
     auto found = operations_.find(t);
     if (found == operations_.end()) return;
     auto op = std::move(found->second);

@@ -42,7 +42,7 @@ class reluctant_executor {
     if (++control_->calls >= control_->first && control_->refused < control_->times) {
       ++control_->refused;
       // As one that had already begun.
-      const auto taken = std::move(f);
+      [[maybe_unused]] const auto taken = std::move(f);
       throw std::bad_alloc();
     }
     inner_.execute(std::forward<Function>(f));

@@ -58,6 +58,8 @@ class COCP_API stream {
 
   /// Completes when there is something to read, an end or an error included, or when the stream is destroyed.
   virtual void async_wait_readable(wait_handler handler) = 0;
+  /// Ends those waits with `operation_aborted`. Any thread, as long as the stream exists.
+  virtual void cancel_wait_readable() noexcept = 0;
 
   /// Looks without waiting and without consuming. `dead` sets `ec` to the cause; so does `unread` if an end has come
   /// behind the unread bytes. What TLS has to say of an end (close_notify) cannot be seen behind them, only the

@@ -10,14 +10,20 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution/executor.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/execution_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <boost/intrusive/list.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
+#include <cstddef>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -47,6 +53,8 @@ class COCP_API waiter : public boost::intrusive::list_base_hook<> {
   virtual void complete() = 0;
   /// Ends the wait without calling the handler, which is destroyed: the execution context is going away.
   virtual void destroy() noexcept = 0;
+  /// True if the handler runs on that context. False if that cannot be known.
+  virtual bool belongs_to(const asio::execution_context& context) const noexcept = 0;
 
  protected:
   ~waiter() = default;
@@ -54,6 +62,20 @@ class COCP_API waiter : public boost::intrusive::list_base_hook<> {
 
 /// Waiters in order of arrival. Unlinking one needs no search.
 using wait_list = boost::intrusive::list<waiter, boost::intrusive::constant_time_size<false>>;
+
+/// Ends a wait whose owner's context is going away. A handler that runs on another one learns of it; one of the same
+/// goes with it. If nothing is known of its executor it is scheduled, and goes with the context if it was of it.
+inline void end_with_context(waiter& w, const asio::execution_context& context) noexcept {
+  if (!w.belongs_to(context)) {
+    try {
+      w.complete();
+      return;
+    } catch (...) {
+      // Refused, and there will be nobody to try again.
+    }
+  }
+  w.destroy();
+}
 
 /// Completes a wait that has ended before it began. Throws if the executor refuses: then nothing was started.
 inline void complete_now(waiter& w) {
@@ -75,13 +97,40 @@ class COCP_API wait_owner {
   ~wait_owner() = default;
 };
 
-/// What a cancellation slot calls. It may outlive the pool or connection that is waited for, so it keeps the state.
+/// Where a wait and the cancellation slot that it was given meet. A slot is its user's: its signal may die before the
+/// wait has ended or live on, and what stands in it may be replaced by another operation's. So the wait never touches
+/// the slot again; the two share this, and the end of the wait empties it.
+///
+/// Emptied and used on the handler's executor; let go of anywhere.
+class wait_link : public boost::intrusive_ref_counter<wait_link> {
+ public:
+  wait_link(std::shared_ptr<wait_owner> owner, waiter& target) noexcept : owner_(std::move(owner)), target_(&target) {}
+
+  static void* operator new(std::size_t) { return asio::recycling_allocator<wait_link>().allocate(1); }
+  static void operator delete(void* p) noexcept {
+    asio::recycling_allocator<wait_link>().deallocate(static_cast<wait_link*>(p), 1);
+  }
+
+  /// Ends the wait, unless it has ended.
+  void cancel() const noexcept {
+    // Its own: what it completes may empty this.
+    if (const auto owner = owner_) owner->cancel(*target_);
+  }
+  /// The wait has ended. What this returns may be the last to keep the owner.
+  std::shared_ptr<wait_owner> cut() noexcept { return std::move(owner_); }
+
+ private:
+  /// Kept while the wait lasts: it may outlive the pool or connection. Null when it has ended.
+  std::shared_ptr<wait_owner> owner_;
+  waiter* const target_;
+};
+
+/// What stands in a cancellation slot.
 struct cancel_wait {
-  std::shared_ptr<wait_owner> owner;
-  waiter* target;
+  boost::intrusive_ptr<wait_link> link;
 
   void operator()(asio::cancellation_type type) const noexcept {
-    if (type != asio::cancellation_type::none) owner->cancel(*target);
+    if (type != asio::cancellation_type::none) link->cancel();
   }
 };
 
@@ -109,6 +158,18 @@ class expecting_executor<Executor, false> : public asio::executor_work_guard<Exe
   using asio::executor_work_guard<Executor>::executor_work_guard;
 };
 
+/// The context of an executor of any kind; null if it does not say.
+template <class Executor>
+const asio::execution_context* context_of(const Executor& ex) noexcept {
+  if constexpr (asio::can_query_v<const Executor&, asio::execution::context_t>) {
+    return &static_cast<const asio::execution_context&>(asio::query(ex, asio::execution::context));
+  } else if constexpr (requires { static_cast<const asio::execution_context&>(ex.context()); }) {
+    return &static_cast<const asio::execution_context&>(ex.context());
+  } else {
+    return nullptr;
+  }
+}
+
 /// A waiter with its handler, in memory of the handler's allocator. `Base` is a `waiter` with
 /// `take_result()`, a tuple of what the handler is called with; `settle()`, called just before; and `dropped()`, called
 /// instead of both when the handler is destroyed without being called.
@@ -133,7 +194,10 @@ class wait_op final : public Base {
     try {
       // Before it is queued: once queued it may complete on another thread.
       auto slot = asio::get_associated_cancellation_slot(op->handler_);
-      if (slot.is_connected()) slot.assign(cancel_wait{std::move(owner), op});
+      if (slot.is_connected()) {
+        op->link_.reset(new wait_link(std::move(owner), *op));
+        slot.assign(cancel_wait{op->link_});
+      }
     } catch (...) {
       op->destroy();
       throw;
@@ -156,11 +220,16 @@ class wait_op final : public Base {
   }
 
   void destroy() noexcept override {
+    [[maybe_unused]] const auto owner = end_cancellation();
     this->dropped();
     allocator alloc(asio::get_associated_allocator(handler_, asio::recycling_allocator<void>()));
     // The handler may own whatever holds the queue; it goes last, from the stack.
     [[maybe_unused]] Handler handler(std::move(handler_));
     free(alloc);
+  }
+
+  bool belongs_to(const asio::execution_context& context) const noexcept override {
+    return context_of(work_.get_executor()) == &context;
   }
 
  private:
@@ -194,8 +263,7 @@ class wait_op final : public Base {
 
     void operator()() {
       auto* op = std::exchange(op_, nullptr);
-      auto slot = asio::get_associated_cancellation_slot(op->handler_);
-      if (slot.is_connected()) slot.clear();
+      op->end_cancellation();
       op->settle();
       op->run();
     }
@@ -210,6 +278,10 @@ class wait_op final : public Base {
       : Base(std::forward<Args>(args)...),
         handler_(std::move(handler)),
         work_(asio::get_associated_executor(handler_, ex)) {}
+
+  std::shared_ptr<wait_owner> end_cancellation() noexcept {
+    return link_ ? link_->cut() : std::shared_ptr<wait_owner>();
+  }
 
   void run() {
     allocator alloc(asio::get_associated_allocator(handler_, asio::recycling_allocator<void>()));
@@ -229,6 +301,8 @@ class wait_op final : public Base {
 
   Handler handler_;
   expecting_executor<executor_type> work_;
+  /// Null if the handler's slot was not connected.
+  boost::intrusive_ptr<wait_link> link_;
 };
 
 }  // namespace cocp::detail

@@ -1,0 +1,338 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// Memory that is not there: each scenario is run again and again, and each time another allocation fails, until one
+// needs fewer than that. The program catches what run() throws and runs on.
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <array>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/failing_allocations.hpp"
+#include "support/pool_world.hpp"
+
+// Asio allocates with aligned_alloc what the standard library does with operator new.
+void* operator new(std::size_t size) {
+  if (cocp::test::failing_allocations::strikes()) throw std::bad_alloc();
+  if (void* p = std::malloc(size ? size : 1)) return p;
+  throw std::bad_alloc();
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+
+extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
+  if (cocp::test::failing_allocations::strikes()) return nullptr;
+  void* p = nullptr;
+  return ::posix_memalign(&p, alignment, size) == 0 ? p : nullptr;
+}
+
+namespace asio = boost::asio;
+namespace data = boost::unit_test::data;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using cocp::error_code;
+
+namespace {
+
+/// A coroutine is gone when an operation that it awaits cannot be started for lack of memory, and so may a supervisor
+/// be, with its place. What does not depend on that is checked in any case.
+constexpr bool supervisors_begin_again = false;
+
+asio::awaitable<void> greet(cocp::connection& c) {
+  const auto out = asio::buffer("hello", 5);
+  co_await c.write(out);
+  std::array<char, 2> answer{};
+  const auto in = asio::buffer(answer);
+  co_await c.read(in);
+}
+
+/// One run of a scenario.
+class trial {
+ public:
+  world& w() { return world_; }
+  cocp::pool& pool() { return *pool_; }
+
+  /// What the program does; it may be told that there is no memory.
+  template <class F>
+  bool attempt(F f) {
+    try {
+      f();
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+
+  void go(cocp::duration d) {
+    const auto end = world_.net().elapsed() + d;
+    while (!attempt([&] { world_.advance(end - world_.net().elapsed()); })) {
+    }
+  }
+
+  /// Spared, as `resize` is: Asio's `make_strand` deletes an implementation that has no service yet where its second
+  /// allocation fails (strand_executor_service::create_implementation in 1.81).
+  void make(const cocp::pool_options& options, const char* address = "10.0.0.1:7") {
+    const failing_allocations::spare s;
+    cocp::connection_options dial{.address = address, .logger = [m = mark_](const cocp::event&) {}};
+    if (options.on_return) dial.on_connect = greet;
+    pool_.emplace(world_.io(), std::move(dial), options);
+  }
+
+  struct call {
+    unsigned ends = 0;
+    bool started = false;
+    error_code error;
+    cocp::lease lease;
+    asio::cancellation_signal cancel;
+  };
+  call& get(cocp::duration limit = 5s) {
+    call* c = nullptr;
+    {
+      const failing_allocations::spare s;
+      c = calls_.emplace_back(std::make_unique<call>()).get();
+    }
+    auto done = [c](error_code ec, cocp::lease l) {
+      ++c->ends;
+      c->error = ec;
+      c->lease = std::move(l);
+    };
+    c->started =
+        attempt([&] { pool_->async_get(limit, asio::bind_cancellation_slot(c->cancel.slot(), std::move(done))); });
+    return *c;
+  }
+
+  void lose_all(void (fake_peer::*how)()) {
+    const failing_allocations::spare s;
+    const auto peers = world_.net().peers;
+    for (const auto& p : peers) {
+      if (!p->gone) ((*p).*how)();
+    }
+  }
+
+  /// Nothing hangs, nothing is lost, and it serves again.
+  std::string verdict() {
+    failing_allocations::arm(0);
+    std::string wrong;
+    if (const std::string lost = serves_again(); supervisors_begin_again) wrong += lost;
+    for (const auto& c : calls_) {
+      if (c->ends != (c->started ? 1u : 0u)) wrong += " a get ended " + std::to_string(c->ends) + " times;";
+    }
+    calls_.clear();
+    if (pool_) {
+      const auto drained = world_.watch(pool_->drain());
+      world_.advance(3s);
+      if (!drained->done && supervisors_begin_again) wrong += " drain hangs;";
+    }
+    pool_.reset();
+    world_.advance(3s);
+    if (!world_.io().stopped() && supervisors_begin_again) wrong += " work is left;";
+    if (world_.net().open() != 0 && supervisors_begin_again) wrong += " a connection is left open;";
+    if (world_.net().destroyed_in_use != 0) wrong += " a stream was destroyed in use;";
+    world_.destroy_context();
+    if (mark_.use_count() != 1) wrong += " something is left;";
+    return wrong;
+  }
+
+ private:
+  std::string serves_again() {
+    for (const auto& c : calls_) c->lease.put();
+    world_.advance(60s);
+    std::string wrong;
+    for (const auto& c : calls_) c->lease.put();
+    const auto before = pool_->stats();
+    if (closed_) return wrong;
+    for (std::size_t i = 0; i < before.size; ++i) get(5s);
+    world_.advance(10s);
+    for (std::size_t i = calls_.size() - before.size; i < calls_.size(); ++i) {
+      if (!calls_[i]->lease) wrong += " a place is lost;";
+      calls_[i]->lease.put();
+    }
+    world_.advance(1s);
+    const auto s = pool_->stats();
+    if (s.leased != 0 || s.waiting != 0 || s.connecting != 0) wrong += " " + gauges(*pool_) + ";";
+    return wrong;
+  }
+
+ public:
+  bool closed_ = false;
+
+ private:
+  const std::shared_ptr<int> mark_ = std::make_shared<int>();
+  world world_;
+  std::optional<cocp::pool> pool_;
+  std::vector<std::unique_ptr<call>> calls_;
+};
+
+void start_up(trial& t) {
+  t.make({.size = 2});
+  t.go(1s);
+}
+
+void named(trial& t) {
+  t.make({.size = 1}, "db:7");
+  t.go(1s);
+}
+
+void get_put_and_hand_off(trial& t) {
+  t.make({.size = 1});
+  auto& first = t.get();
+  auto& second = t.get();
+  auto& late = t.get(100ms);
+  t.go(10ms);
+  first.lease.put();
+  t.go(10ms);
+  second.lease.put();
+  late.lease.put();
+  t.go(200ms);
+}
+
+void cancelled(trial& t) {
+  t.make({.size = 1});
+  t.go(10ms);
+  auto& first = t.get();
+  auto& second = t.get();
+  auto& third = t.get();
+  t.go(10ms);
+  second.cancel.emit(asio::cancellation_type::total);
+  first.lease.put();
+  third.cancel.emit(asio::cancellation_type::total);
+  t.go(10ms);
+}
+
+void lost_when_idle(trial& t) {
+  t.make({.size = 2});
+  t.go(200ms);
+  t.lose_all(&fake_peer::fin);
+  t.go(1s);
+}
+
+void an_outage(trial& t) {
+  t.w().net().default_result = fake_network::connect_result::refused;
+  t.make({.size = 2});
+  t.get(1s);
+  t.go(2s);
+  t.w().net().default_result = fake_network::connect_result::accepted;
+  t.go(6s);
+}
+
+void discarded(trial& t) {
+  t.make({.size = 1});
+  t.go(10ms);
+  t.get().lease.discard();
+  t.go(10ms);
+  t.attempt([&] { t.pool().try_get().discard(); });
+  t.go(10ms);
+}
+
+void hooks(trial& t) {
+  t.w().net().on_accept = [](fake_peer& p) { p.send("okokokokok"); };
+  t.make({.size = 1, .allow_unread = true, .on_return = greet, .keepalive = greet, .keepalive_interval = 1s});
+  t.go(10ms);
+  t.pool().try_get().put();
+  t.go(1500ms);
+}
+
+void resized(trial& t) {
+  t.make({.size = 1});
+  t.go(10ms);
+  {
+    const failing_allocations::spare s;
+    t.pool().resize(3);
+  }
+  t.go(10ms);
+  t.attempt([&] { t.pool().resize(2); });
+  t.go(10ms);
+}
+
+void readdressed(trial& t) {
+  t.make({.size = 2});
+  t.go(10ms);
+  auto held = t.pool().try_get();
+  t.attempt([&] { t.pool().readdress("10.0.0.2:7"); });
+  t.go(10ms);
+  held.put();
+  t.go(10ms);
+}
+
+void aged(trial& t) {
+  t.make({.size = 1, .max_lifetime = 1s});
+  t.go(3s);
+}
+
+void reported(trial& t) {
+  t.make({.size = 1, .report_leases = cocp::lease_report{.held_longer_than = 100ms}});
+  t.go(10ms);
+  auto held = t.pool().try_get();
+  t.go(200ms);
+  t.attempt([&] { t.pool().leases(); });
+  held.put();
+  t.go(10ms);
+}
+
+void closed(trial& t) {
+  t.make({.size = 2});
+  t.go(100ms);
+  auto held = t.pool().try_get();
+  auto other = t.pool().try_get();
+  t.get();
+  t.closed_ = true;
+  t.pool().close();
+  t.get();
+  t.go(10ms);
+  held.put();
+  other.put();
+  t.go(10ms);
+}
+
+struct scenario {
+  const char* name;
+  void (*run)(trial&);
+
+  friend std::ostream& operator<<(std::ostream& out, const scenario& s) { return out << s.name; }
+};
+
+#define SCENARIO(name) \
+  scenario { #name, name }
+const scenario scenarios[] = {
+    SCENARIO(start_up),  SCENARIO(named),     SCENARIO(get_put_and_hand_off), SCENARIO(cancelled),
+    SCENARIO(an_outage), SCENARIO(discarded), SCENARIO(lost_when_idle),       SCENARIO(hooks),
+    SCENARIO(resized),   SCENARIO(aged),      SCENARIO(readdressed),          SCENARIO(reported),
+    SCENARIO(closed),
+};
+#undef SCENARIO
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(allocation)
+
+BOOST_DATA_TEST_CASE(whichever_fails_nothing_hangs_or_is_lost_and_the_pool_serves_again, scenarios, s) {
+  std::size_t n = 0;
+  for (bool ended = false; !ended;) {
+    BOOST_REQUIRE(++n < 2000u);
+    trial t;
+    failing_allocations::arm(n);
+    s.run(t);
+    ended = failing_allocations::armed();
+    const std::string wrong = t.verdict();
+    BOOST_TEST(wrong == "", "without the allocation " << n << ':' << wrong);
+  }
+  BOOST_TEST_MESSAGE("each of " << n - 1 << " allocations has failed");
+  BOOST_TEST(n > 5u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,231 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// What keeps a context after close(), and what becomes of waits when the pool's context goes first.
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/pool_world.hpp"
+#include "support/reluctant_executor.hpp"
+
+namespace asio = boost::asio;
+namespace data = boost::unit_test::data;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using cocp::error_code;
+
+namespace {
+
+/// Starts a coroutine on that executor, which may be stopped by `cancel`, and keeps its error.
+std::shared_ptr<std::optional<error_code>> start(const asio::any_io_executor& ex, asio::awaitable<void> body,
+                                                 asio::cancellation_signal* cancel = nullptr) {
+  auto result = std::make_shared<std::optional<error_code>>();
+  auto done = [result](std::exception_ptr e) {
+    *result = error_code();
+    try {
+      if (e) std::rethrow_exception(e);
+    } catch (const boost::system::system_error& failure) {
+      *result = failure.code();
+    }
+  };
+  if (cancel) {
+    asio::co_spawn(ex, std::move(body), asio::bind_cancellation_slot(cancel->slot(), std::move(done)));
+  } else {
+    asio::co_spawn(ex, std::move(body), std::move(done));
+  }
+  return result;
+}
+
+asio::awaitable<void> get_in(cocp::pool& p, cocp::duration limit) { cocp::lease conn = co_await p.get(limit); }
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(the_end)
+
+BOOST_AUTO_TEST_SUITE(after_close)
+
+BOOST_AUTO_TEST_CASE(a_drain_that_was_given_up_does_not_keep_the_context) {
+  for (const bool closed_before : {false, true}) {
+    pool_world w({.size = 2});
+    auto lease = w.take();
+    if (closed_before) w.pool->close(), w.settle();
+    asio::cancellation_signal cancel;
+    const auto drained = start(w.io().get_executor(), w.pool->drain(), &cancel);
+    w.settle();
+    BOOST_TEST(!w.io().stopped());
+    cancel.emit(asio::cancellation_type::terminal);
+    w.settle();
+    BOOST_TEST((*drained == asio::error::operation_aborted));
+    BOOST_TEST(w.io().stopped(), "closed_before: " << closed_before);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_watch_of_a_connection_that_was_idle_does_not_keep_the_context_during_its_lease) {
+  pool_world w;
+  w.advance(200ms);
+  auto lease = w.take();
+  w.pool->close();
+  w.settle();
+  BOOST_TEST(w.io().stopped());
+  // It stays usable.
+  char byte = 0;
+  const auto got = w.watch(lease->read(asio::buffer(&byte, 1)));
+  w.settle();
+  w.peer().send("x");
+  w.settle();
+  BOOST_TEST(got->value.has_value());
+  BOOST_TEST(byte == 'x');
+  lease.put();
+  w.settle();
+  BOOST_TEST(w.net().open() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(an_idle_connection_is_watched_again_after_a_lease_that_saw_no_close) {
+  pool_world w;
+  w.advance(200ms);
+  w.take().put();
+  w.advance(200ms);
+  w.peer().fin();
+  w.settle();
+  BOOST_TEST(counters(*w.pool).find("replaced_dead 1") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_drain_whose_completion_is_refused_ends_though_the_housekeeper_had_gone) {
+  for (const unsigned times : {1u, 3u}) {
+    pool_world w;
+    auto lease = w.take();
+    w.pool->close();
+    w.settle();
+    BOOST_TEST(w.io().stopped());
+    reluctant_executor::control control{~0u, times};
+    const reluctant_executor ex(w.io().get_executor(), control);
+    const auto drained = start(ex, w.pool->drain());
+    w.settle();
+    control.first = control.calls + 1;
+    lease.put();
+    w.advance(1s);
+    BOOST_TEST(control.refused == times);
+    BOOST_TEST((*drained == error_code()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_wait_that_close_ends_and_whose_completion_is_refused_ends_all_the_same) {
+  pool_world w;
+  auto lease = w.take();
+  reluctant_executor::control control{1, 2};
+  const reluctant_executor ex(w.io().get_executor(), control);
+  std::optional<error_code> error;
+  w.pool->async_get(asio::bind_executor(ex, [&](error_code ec, cocp::lease) { error = ec; }));
+  w.pool->close();
+  w.advance(1s);
+  BOOST_TEST((error == errc::closed));
+  BOOST_TEST(w.io().stopped());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(the_pools_context_goes_first)
+
+BOOST_DATA_TEST_CASE(waits_on_another_context_end_with_closed, data::make({false, true}), on_strand) {
+  asio::io_context other;
+  pool_world w;
+  auto lease = w.take();
+  asio::any_io_executor ex = other.get_executor();
+  if (on_strand) ex = asio::make_strand(other);
+  const auto limited = start(ex, get_in(*w.pool, 500ms));
+  const auto patient = start(ex, get_in(*w.pool, 1h));
+  const auto up = start(ex, w.pool->ready());
+  other.poll();
+  std::vector<std::optional<error_code>> errors(3);
+  auto note = [&errors](std::size_t i) { return [&errors, i](error_code ec, cocp::lease) { errors[i] = ec; }; };
+  w.pool->async_get(asio::bind_executor(ex, note(0)));
+  w.pool->async_get(1h, asio::bind_executor(ex, note(1)));
+  w.pool->async_get(asio::bind_executor(w.io(), note(2)));
+  w.destroy_context();
+  other.restart();
+  other.run();
+  BOOST_TEST((*limited == errc::closed));
+  BOOST_TEST((*patient == errc::closed));
+  BOOST_TEST((*up == error_code()), "it was up");
+  BOOST_TEST((errors[0] == errc::closed));
+  BOOST_TEST((errors[1] == errc::closed));
+  BOOST_TEST(!errors[2].has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_drain_on_another_context_ends_with_closed) {
+  asio::io_context other;
+  pool_world w;
+  auto lease = w.take();
+  const auto drained = start(other.get_executor(), w.pool->drain());
+  other.poll();
+  w.settle();
+  w.destroy_context();
+  other.restart();
+  other.run();
+  BOOST_TEST((*drained == errc::closed));
+}
+
+BOOST_AUTO_TEST_CASE(later_calls_from_another_context_end_with_closed) {
+  asio::io_context other;
+  pool_world w;
+  w.settle();
+  w.destroy_context();
+  const auto limited = start(other.get_executor(), get_in(*w.pool, 500ms));
+  const auto up = start(other.get_executor(), w.pool->ready());
+  const auto drained = start(other.get_executor(), w.pool->drain());
+  std::optional<error_code> error;
+  w.pool->async_get(asio::bind_executor(other, [&](error_code ec, cocp::lease) { error = ec; }));
+  other.run();
+  BOOST_TEST((*limited == errc::closed));
+  BOOST_TEST((*up == errc::closed));
+  BOOST_TEST((*drained == errc::closed));
+  BOOST_TEST((error == errc::closed));
+  BOOST_TEST(!w.pool->try_get());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+#ifndef NDEBUG
+BOOST_AUTO_TEST_CASE(the_use_of_an_empty_lease_is_asserted_and_says_so) {
+  int ends[2];
+  BOOST_REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGABRT, SIG_DFL);
+    ::dup2(ends[1], STDERR_FILENO);
+    const cocp::lease empty;
+    (void)empty->is_connected();
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  std::string said;
+  char buffer[512];
+  for (ssize_t n = 0; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;)
+    said.append(buffer, static_cast<std::size_t>(n));
+  ::close(ends[0]);
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(WIFSIGNALED(status));
+  BOOST_TEST(said.find("the lease is empty") != std::string::npos, said);
+}
+#endif
+
+BOOST_AUTO_TEST_SUITE_END()
