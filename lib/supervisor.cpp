@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <exception>
 #include <new>
+#include <thread>
 #include <utility>
 
 namespace cocp::detail {
@@ -80,59 +81,103 @@ void supervisor::start(std::shared_ptr<void> keep) {
 asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
   // g++ 12 drops a parameter that the body does not use.
   const auto kept = std::move(keep);
-  // Nothing of this runs inside the constructor of the pool.
-  co_await alarm_.wait_until(env_->now());
-  while (!stopping()) {
-    const time_point start = client_.may_dial(env_->now());
-    if (start > env_->now()) {
-      co_await rest(start);
-      continue;
+  for (bool sleepless = false; phase_ != phase::ended;) {
+    bool went_on = true;
+    try {
+      co_await go_on();
+    } catch (const std::bad_alloc&) {
+      // To go on takes coroutine frames, and so does to sleep: then nothing is left but to hold up this thread.
+      went_on = false;
     }
-    to_ = client_.target();
-    const time_point begun = env_->now();
-    attempt a = co_await try_once();
-    if (stopping()) break;
-    if (a.dropped) {
-      client_.on_attempt_dropped();
-      continue;
-    }
-    note_address(a.error);
-    if (a.error) {
-      channel_->note(a.error);
-      const duration delay = client_.on_attempt_failed(a.error, a.reason);
-      const unsigned failures = client_.failures();
-      tell(options_.logger,
-           {event_kind::connect_failed, severity::warning, to_->text, a.error, failures, delay, a.reason});
-      continue;
-    }
-    const time_point since = env_->now();
-    const unsigned attempts = client_.failures() + 1;
-    tell(options_.logger, {event_kind::connected, severity::info, to_->text, {}, attempts, {}, {}});
-    const bool resumed = a.connected->resumed();
-    if (!channel_->open(a.connected, label_of(to_))) break;
-    client_.on_connected(since - begun, resumed);
-    co_await until_lost();
-    if (stopping()) break;
-    const loss why = channel_->last_loss();
-    // An endpoint that accepts and closes is not hammered: such a connect counts as a failed attempt. Nor has a server
-    // that speaks first without leave failed less for being a moment late.
-    const bool spoke_first = why.cause == errc::unsolicited_data && !why.touched;
-    const bool early =
-        (why.kind == ending::lost || spoke_first) && !why.answered && env_->now() - since < options_.retry_min;
-    if (early) note_address(why.cause);
-    tell_loss(why, client_.on_down(why, early));
-    co_await until_drained();
-    if (stopping()) break;
-    channel_->take().reset();
+    if (std::exchange(sleepless, !went_on) && !went_on) std::this_thread::sleep_for(redelivery_pause);
   }
-  if (channel_->is_drained()) channel_->take().reset();
-  while (!channel_->try_again()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));
-  // What was not wanted was closed before.
-  if (client_.is_wanted()) {
-    to_ = client_.target();
-    tell(options_.logger, {event_kind::closed, severity::debug, to_->text, {}, 0, {}, {}});
+}
+
+asio::awaitable<void> supervisor::go_on() {
+  if (stopping() && phase_ != phase::begun) phase_ = phase::stopped;
+  switch (phase_) {
+    case phase::begun:
+      // Nothing of this runs inside the constructor of the pool.
+      co_await alarm_.wait_until(env_->now());
+      phase_ = phase::down;
+      break;
+    case phase::down:
+      co_await go_up();
+      break;
+    case phase::up:
+      co_await until_lost();
+      if (!stopping()) note_lost();
+      break;
+    case phase::lost:
+      co_await until_drained();
+      if (stopping()) break;
+      channel_->take().reset();
+      phase_ = phase::down;
+      break;
+    case phase::stopped:
+      if (channel_->is_drained()) channel_->take().reset();
+      while (!channel_->try_again()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));
+      // What was not wanted was closed before.
+      if (client_.is_wanted()) {
+        to_ = client_.target();
+        tell(options_.logger, {event_kind::closed, severity::debug, to_->text, {}, 0, {}, {}});
+      }
+      phase_ = phase::ended;
+      client_.on_stopped();
+      break;
+    case phase::ended:
+      break;
   }
-  client_.on_stopped();
+}
+
+asio::awaitable<void> supervisor::go_up() {
+  const time_point start = client_.may_dial(env_->now());
+  if (start > env_->now()) {
+    co_await rest(start);
+    co_return;
+  }
+  to_ = client_.target();
+  const time_point begun = env_->now();
+  attempt a;
+  try {
+    a = co_await try_once();
+  } catch (const std::bad_alloc&) {
+    a.error = make_error_code(boost::system::errc::not_enough_memory);
+  }
+  if (stopping()) co_return;
+  if (a.dropped) {
+    client_.on_attempt_dropped();
+    co_return;
+  }
+  note_address(a.error);
+  if (a.error) {
+    channel_->note(a.error);
+    const duration delay = client_.on_attempt_failed(a.error, a.reason);
+    const unsigned failures = client_.failures();
+    tell(options_.logger,
+         {event_kind::connect_failed, severity::warning, to_->text, a.error, failures, delay, a.reason});
+    co_return;
+  }
+  since_ = env_->now();
+  const unsigned attempts = client_.failures() + 1;
+  tell(options_.logger, {event_kind::connected, severity::info, to_->text, {}, attempts, {}, {}});
+  const bool resumed = a.connected->resumed();
+  // False if it was closed meanwhile.
+  if (!channel_->open(a.connected, label_of(to_))) co_return;
+  phase_ = phase::up;
+  client_.on_connected(since_ - begun, resumed);
+}
+
+void supervisor::note_lost() noexcept {
+  phase_ = phase::lost;
+  const loss why = channel_->last_loss();
+  // An endpoint that accepts and closes is not hammered: such a connect counts as a failed attempt. Nor has a server
+  // that speaks first without leave failed less for being a moment late.
+  const bool spoke_first = why.cause == errc::unsolicited_data && !why.touched;
+  const bool early =
+      (why.kind == ending::lost || spoke_first) && !why.answered && env_->now() - since_ < options_.retry_min;
+  if (early) note_address(why.cause);
+  tell_loss(why, client_.on_down(why, early));
 }
 
 void supervisor::tell_loss(const loss& why, duration delay) const noexcept {
@@ -153,10 +198,10 @@ void supervisor::tell_loss(const loss& why, duration delay) const noexcept {
 
 asio::awaitable<supervisor::attempt> supervisor::try_once() {
   attempt a;
-  start_watchdog();
-  // It became so before there was a watch to end.
-  if (client_.is_moot()) drop_attempt();
   try {
+    start_watchdog();
+    // It became so before there was a watch to end.
+    if (client_.is_moot()) drop_attempt();
     a.connected = co_await dial(*env_, ex_, options_, *to_, reached_);
     if (options_.on_connect) co_await shake_hands(a);
     if (a.connected) a.error = first_look(*a.connected);

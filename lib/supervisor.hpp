@@ -105,7 +105,21 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     bool dropped = false;
   };
 
+  /// Where the loop is. It ends only with `ended`: what a lack of memory interrupts is begun again where it was.
+  enum class phase {
+    begun,    ///< Nothing was done yet.
+    down,     ///< No stream: dials when its client allows it. Left by an attempt that succeeds.
+    up,       ///< The users have a stream. Left when it is lost, or given up.
+    lost,     ///< That was told, and its user still has it. Left when he gives it up.
+    stopped,  ///< `stop` or `retire` was called.
+    ended
+  };
+
   asio::awaitable<void> run(std::shared_ptr<void> keep);
+  /// Does what is due in this phase, until another begins or something has changed.
+  asio::awaitable<void> go_on();
+  asio::awaitable<void> go_up();
+  void note_lost() noexcept;
   asio::awaitable<attempt> try_once();
   /// The address that was reached serves, or why it has failed behind that.
   void note_address(error_code ec) noexcept;
@@ -135,6 +149,10 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   const std::shared_ptr<environment> env_;
   asio::any_io_executor ex_;
   asio::any_io_executor strand_;
+  /// Only on `strand_`.
+  phase phase_ = phase::begun;
+  /// When the stream was opened. Only on `strand_`.
+  time_point since_;
   /// Of the last attempt. Only on `strand_`.
   std::shared_ptr<const destination> to_;
   /// Where the last attempt came to, if anywhere. Only on `strand_`.
