@@ -91,15 +91,18 @@ void pool_core::start() {
   });
 }
 
-template <bool InARow>
-lease pool_core::take(std::source_location where) noexcept {
+template <pool_core::taker Who>
+lease pool_core::take_idle(std::source_location where) noexcept {
   for (;;) {
     slot* s = nullptr;
     {
       const std::lock_guard lock(mutex_);
       // Nobody overtakes those who wait.
-      if (idle_.empty() || !lease_waiters_.empty()) return lease();
-      if constexpr (InARow) {
+      if (idle_.empty() || !lease_waiters_.empty()) {
+        if (Who == taker::does_not_wait && !closed_) wish();
+        return lease();
+      }
+      if constexpr (Who == taker::goes_on) {
         // The one that goes through the scheduler is the first of the next row.
         if (--in_a_row_ == 0) [[unlikely]] {
           in_a_row_ = most_in_a_row;
@@ -124,16 +127,9 @@ lease pool_core::take(std::source_location where) noexcept {
   }
 }
 
-template lease pool_core::take<false>(std::source_location where) noexcept;
-template lease pool_core::take<true>(std::source_location where) noexcept;
-
-lease pool_core::try_take(std::source_location where) noexcept {
-  lease l = take_idle(where);
-  if (l) return l;
-  const std::lock_guard lock(mutex_);
-  if (!closed_ && (idle_.empty() || !lease_waiters_.empty())) wish();
-  return l;
-}
+template lease pool_core::take_idle<pool_core::taker::waits>(std::source_location) noexcept;
+template lease pool_core::take_idle<pool_core::taker::goes_on>(std::source_location) noexcept;
+template lease pool_core::take_idle<pool_core::taker::does_not_wait>(std::source_location) noexcept;
 
 bool pool_core::passes(slot& s, loss& why) const noexcept {
   error_code ec;
@@ -322,7 +318,7 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
   w.where = where;
   if (!timeout) timeout = options_.get_timeout;
   for (;;) {
-    w.result = take_idle(where);
+    w.result = take_idle<taker::waits>(where);
     if (w.result) break;
     std::unique_lock lock(mutex_);
     if (!ex_) {

@@ -44,12 +44,15 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Starts the supervisors and the housekeeper.
   void start();
 
+  /// Who takes what is idle.
+  enum class taker {
+    waits,         ///< If there is none, and through the scheduler in any case.
+    goes_on,       ///< At once, without letting others run: for him there is none after so many in a row.
+    does_not_wait  ///< If there is none that is a wish for one.
+  };
   /// An idle connection that passed its check, or an empty lease.
-  lease take_idle(std::source_location where) noexcept { return take<false>(where); }
-  /// The same for whom goes on without letting others run: there is none for him after so many in a row.
-  lease take_in_a_row(std::source_location where) noexcept { return take<true>(where); }
-  /// The same for whom is not to wait: that is a wish too.
-  lease try_take(std::source_location where) noexcept;
+  template <taker Who>
+  lease take_idle(std::source_location where) noexcept;
   void wait_for_lease(lease_waiter& w, std::optional<duration> timeout, std::source_location where);
   void wait_until_up(event_waiter& w, std::size_t wanted);
   void wait_until_drained(event_waiter& w) noexcept;
@@ -96,11 +99,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
  private:
   using slot_list = boost::intrusive::list<slot>;
-  /// As many `get`s complete at once before one goes through the scheduler, and lets others run.
+  /// One `get` of so many goes through the scheduler, and lets others run.
   static constexpr unsigned most_in_a_row = 64;
-
-  template <bool InARow>
-  lease take(std::source_location where) noexcept;
 
   /// \name How a slot goes on (pool_core.cpp)
   /// @{
@@ -269,11 +269,14 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   std::size_t up_ = 0;
   /// Those that are `retiring`.
   std::size_t retiring_ = 0;
-  /// Of `take_in_a_row`: how many more before others run.
+  /// Of takers who go on: how many more before others run.
   unsigned in_a_row_ = most_in_a_row;
   /// Somebody has asked for a connection in vain since the housekeeper last looked; and when it last found that.
   bool wished_ = false;
   time_point wished_at_;
+  /// Those who wait. For a lease: until one comes back (`place`). For connections to be up: until they are
+  /// (`slot_connected`), or can never be (`resize`). For the end: until it has come (`finish_drain`). All, but the
+  /// last, until their deadline (`turn`), `fail_fast` or `close`; and each until it is cancelled.
   wait_list lease_waiters_;
   wait_list up_waiters_;
   wait_list drain_waiters_;
