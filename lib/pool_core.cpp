@@ -92,15 +92,20 @@ void pool_core::start() {
   call_housekeeper();
 }
 
-template <pool_core::taking How>
-lease pool_core::take(std::source_location where) noexcept {
+template <pool_core::taker Who>
+lease pool_core::take_idle(std::source_location where) noexcept {
   for (;;) {
     slot* s = nullptr;
     {
       const std::lock_guard lock(mutex_);
       // Nobody overtakes those who wait.
-      if (idle_.empty() || !lease_waiters_.empty()) return lease();
-      if constexpr (How == taking::in_a_row) {
+      if (idle_.empty() || !lease_waiters_.empty()) {
+        if constexpr (Who == taker::does_not_wait) {
+          if (!closed_) wish();
+        }
+        return lease();
+      }
+      if constexpr (Who == taker::goes_on) {
         // The one that goes through the scheduler is the first of the next row.
         if (--in_a_row_ == 0) [[unlikely]] {
           in_a_row_ = most_in_a_row;
@@ -113,28 +118,22 @@ lease pool_core::take(std::source_location where) noexcept {
       ++leased_;
       if (options_.report_leases) note_lease(*s, where);
       if (!std::exchange(s->verify, false)) {
-        if constexpr (How != taking::for_a_waiter) ++counters_.gets;
+        if constexpr (Who != taker::waits) ++counters_.gets;
         return lease(*s);
       }
     }
     loss why;
     if (passes(*s, why)) {
-      if constexpr (How != taking::for_a_waiter) settled_gets_.fetch_add(1, std::memory_order_relaxed);
+      if constexpr (Who != taker::waits) settled_gets_.fetch_add(1, std::memory_order_relaxed);
       return lease(*s);
     }
     reject(*s, leased_, why);
   }
 }
 
-lease pool_core::take_in_a_row(std::source_location where) noexcept { return take<taking::in_a_row>(where); }
-
-lease pool_core::try_take(std::source_location where) noexcept {
-  lease l = take<taking::at_once>(where);
-  if (l) return l;
-  const std::lock_guard lock(mutex_);
-  if (!closed_ && (idle_.empty() || !lease_waiters_.empty())) wish();
-  return l;
-}
+template lease pool_core::take_idle<pool_core::taker::waits>(std::source_location) noexcept;
+template lease pool_core::take_idle<pool_core::taker::goes_on>(std::source_location) noexcept;
+template lease pool_core::take_idle<pool_core::taker::does_not_wait>(std::source_location) noexcept;
 
 peek_result pool_core::look(slot& s, loss& why) const noexcept {
   error_code ec;
@@ -330,7 +329,7 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
   w.where = where;
   if (!timeout) timeout = options_.get_timeout;
   for (;;) {
-    w.result = take<taking::for_a_waiter>(where);
+    w.result = take_idle<taker::waits>(where);
     if (w.result) break;
     const std::lock_guard lock(mutex_);
     // One came back since the look: nobody may queue behind an idle connection.

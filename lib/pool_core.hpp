@@ -54,11 +54,15 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Starts the supervisors and the housekeeper.
   void start();
 
-  /// An idle connection that passed its check, or an empty lease, for whom is not to wait: that is a wish too. Its user
-  /// has it with that.
-  lease try_take(std::source_location where) noexcept;
-  /// The same for whom goes on without letting others run: there is none for him after so many in a row. It is no wish.
-  lease take_in_a_row(std::source_location where) noexcept;
+  /// Who takes what is idle.
+  enum class taker {
+    waits,         ///< If there is none, and through the scheduler in any case: `settle` follows.
+    goes_on,       ///< At once, without letting others run: for him there is none after so many in a row.
+    does_not_wait  ///< If there is none that is a wish for one.
+  };
+  /// An idle connection that passed its check, or an empty lease.
+  template <taker Who>
+  lease take_idle(std::source_location where) noexcept;
   void wait_for_lease(lease_waiter& w, std::optional<duration> timeout, std::source_location where);
   void wait_until_up(event_waiter& w, std::size_t wanted);
   /// Throws as `wait_for_lease`, and `std::bad_alloc`.
@@ -109,16 +113,12 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
  private:
   using slot_list = boost::intrusive::list<slot>;
-  /// As many `get`s complete at once before one goes through the scheduler, and lets others run.
+  /// One `get` of so many goes through the scheduler, and lets others run.
   static constexpr unsigned most_in_a_row = 64;
 
   /// \name How a slot goes on (pool_core.cpp)
   /// @{
 
-  /// For whom an idle connection is taken. All but a waiter have their lease with that, and no `settle` follows.
-  enum class taking { at_once, in_a_row, for_a_waiter };
-  template <taking How>
-  [[gnu::always_inline]] inline lease take(std::source_location where) noexcept;
   /// The rest of `give_back` of a lease whose stream is down. Not inline: that would cost the others registers.
   [[gnu::noinline]] void end_lost_lease(std::unique_lock<std::mutex> lock, slot& s) noexcept;
   /// The rest of `give_back`: `s` is leased, and up.
@@ -307,11 +307,14 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   std::array<std::size_t, 3> pursuits_{};
   /// Those that are `retiring`.
   std::size_t retiring_ = 0;
-  /// Of `take_in_a_row`: how many more before others run.
+  /// Of takers who go on: how many more before others run.
   unsigned in_a_row_ = most_in_a_row;
   /// Somebody has asked for a connection in vain since the housekeeper last looked; and when it last found that.
   bool wished_ = false;
   time_point wished_at_;
+  /// Those who wait. For a lease: until one comes back (`place`). For connections to be up: until they are
+  /// (`slot_connected`), or can never be (`resize`). For the end: until it has come (`finish_drain`). All, but the
+  /// last, until their deadline (`turn`), `fail_fast` or `close`; and each until it is cancelled.
   wait_list lease_waiters_;
   wait_list up_waiters_;
   wait_list drain_waiters_;
