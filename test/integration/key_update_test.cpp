@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(a_look_loses_no_answer_to_a_key_update) {
   std::atomic<bool> looked{false};
   std::atomic<std::size_t> expected{0};
   std::string failure = "the server has not ended";
-  std::thread server([&] {
+  std::jthread server([&] {
     asio::ssl::context context(asio::ssl::context::tlsv13_server);
     context.use_certificate_chain_file(files.certificate);
     context.use_private_key_file(files.key, asio::ssl::context::pem);
