@@ -36,13 +36,15 @@ channel::channel(asio::any_io_executor ex, std::shared_ptr<environment> env, cha
       who_(std::move(who)) {}
 
 void channel_waiter::settle() noexcept {
-  if (!cancelled_late || error) return;
+  if (error) return;
+  if (!cancelled_late) {
+    if (operation_ == 0) channel_.consent(generation);
+    return;
+  }
   error = asio::error::operation_aborted;
   if (begun) {
     error_code ec = error;
     channel_.end(operation_, ec, false);
-  } else if (operation_ == 0) {
-    channel_.withdraw_consent();
   }
 }
 
@@ -204,9 +206,7 @@ bool channel::open(std::unique_ptr<stream>& s, endpoint_label who) {
     verdict_ = {};
     write_error_ = {};
     generation_.fetch_add(1, std::memory_order_relaxed);
-    // Whoever waits for the stream in a lease has agreed to it, and nobody else waits there.
-    const bool agreed = use_ != channel_use::leased || !waiters_.empty();
-    word_.step([agreed](unsigned w) { return std::optional(word::open(w, agreed)); });
+    word_.step([](unsigned w) { return std::optional(word::open(w)); });
     release_waiters(ready);
   }
   complete_all(ready);
@@ -372,14 +372,19 @@ void channel::wait(channel_waiter& w) {
 
 void channel::agree(wait_list& refused) noexcept {
   const unsigned now = word_.load();
-  if (word::is_up(now)) {
-    // Of a redial that nobody waited for any more, perhaps.
-    word_.clear(word::apart);
-    return;
-  }
-  // From now on nothing is started until the next stream is there.
+  // It may be of a redial that nobody waited for any more; then the lease is apart already.
+  if (word::is_up(now)) return;
+  // From now on nothing is started until this wait is told of the next stream. So a lease that ends before that finds
+  // the bit, and no cancellation can come between.
   word_.set(word::apart);
   if (now & word::up) take_down({}, refused);
+}
+
+void channel::consent(std::uint64_t to) noexcept {
+  const std::lock_guard lock(mutex_);
+  const unsigned now = word_.load();
+  // In another lease the bit would be of a later stream.
+  if ((now & word::up) && (now & word::apart) && generation() == to) word_.clear(word::apart);
 }
 
 error_code channel::refusal(unsigned operation) noexcept {
@@ -463,6 +468,7 @@ void channel::release_waiters(wait_list& into) noexcept {
     auto& w = static_cast<channel_waiter&>(*i++);
     if (w.operation() == 0 ? !is_up() : !begin(w.operation())) continue;
     w.begun = w.operation() != 0;
+    w.generation = generation();
     w.waiting = false;
     w.error = {};
     waiters_.erase(waiters_.iterator_to(w));

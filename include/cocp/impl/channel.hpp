@@ -56,6 +56,8 @@ class COCP_API channel_waiter : public waiter {
   unsigned operation() const noexcept { return operation_; }
   /// Set, under the channel's mutex, when the operation has begun.
   bool begun = false;
+  /// The generation of the stream that was there when the wait for it ended. Likewise.
+  std::uint64_t generation = 0;
 
   void settle() noexcept;
   std::tuple<error_code> take_result() const noexcept { return {error}; }
@@ -189,8 +191,8 @@ class COCP_API channel final : public wait_owner, public std::enable_shared_from
   void cancel(waiter& w) noexcept override;
   /// Why an operation that has begun, and not started, is not to start; nothing if it is.
   error_code why_not(unsigned operation) const noexcept;
-  /// The consent was withdrawn after it was given: the wait for the stream has failed after all.
-  void withdraw_consent() noexcept { word_.set(stream_word::apart); }
+  /// The wait for the stream of that generation has succeeded: a lease may use it from now on, if it still has it.
+  void consent(std::uint64_t to) noexcept;
 
   /// Somebody wants to cancel an operation that is outstanding.
   void note_cancellation() noexcept { word_.set(stream_word::dirty); }
