@@ -305,9 +305,7 @@ std::unique_ptr<stream> channel::take_under_lock() noexcept {
 
 std::unique_ptr<stream> channel::release() noexcept {
   const std::lock_guard lock(mutex_);
-  const unsigned now = word_.load();
-  if (!word::is_up(now) || (now & (reading | writing))) return nullptr;
-  word_.clear(word::up);
+  if (!word_.step(word::release)) return nullptr;
   socket_ = nullptr;
   return std::move(stream_);
 }

@@ -20,6 +20,7 @@ namespace cocp::detail {
 /// | end        | any                                    | direction free                              | user *       |
 /// | lose       | up                                     | ended (its reads) or broken (all)           | user *       |
 /// | give up    | up                                     | down                                        | anybody *    |
+/// | `release`  | up, not lost, nothing outstanding      | down                                        | supervisor * |
 /// | `open`     | down and drained                       | up, all that belongs to a stream forgotten  | supervisor * |
 ///
 /// Those with a star are made under the channel's mutex, and so are all changes of the other bits. The others are one
@@ -77,6 +78,12 @@ class stream_word {
   /// A new stream is there. A lease that is `apart` stays so until its wait for the stream is told of it.
   static constexpr unsigned open(unsigned w) noexcept {
     return (w & ~(used | answered | asked | dirty | touched | ended | broken)) | up;
+  }
+
+  /// It is given to others than the channel's users, who are done with it.
+  static constexpr std::optional<unsigned> release(unsigned w) noexcept {
+    if (!is_up(w) || (w & (reading | writing))) return std::nullopt;
+    return w & ~up;
   }
 
   /// As far as is known.
