@@ -191,7 +191,9 @@ void channel::take_down(error_code verdict, wait_list& refused) noexcept {
   verdict_ = verdict;
   // Those that are outstanding end soon; then the channel is drained.
   if (before & (reading | writing)) stream_->shutdown();
-  if (use_ != channel_use::alone) refuse_waiters(refused, reading | writing);
+  // They wait behind those, also where others would wait for the next stream: one may be a later part of a composed
+  // operation.
+  refuse_waiters(refused, reading | writing);
   if (owner_) owner_->on_channel_changed();
 }
 

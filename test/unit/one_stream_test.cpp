@@ -197,6 +197,25 @@ BOOST_AUTO_TEST_CASE(what_waited_for_a_stream_that_is_lost_before_it_could_start
   BOOST_TEST(second.bytes == 0u);
 }
 
+// Between its parts another may have had its turn, and that one fails.
+BOOST_AUTO_TEST_CASE(a_part_that_waits_behind_an_operation_is_not_for_the_next_stream) {
+  alone w;
+  auto old = w.net().peers.back();
+  old->stall(4);
+  result composed;
+  result other;
+  asio::async_write(*w.conn, asio::buffer("12345678", 8), composed.handler());
+  w.conn->async_write_some(asio::buffer("x", 1), other.handler());
+  w.settle();
+  old->fail_write(asio::error::broken_pipe);
+  w.advance(1s);
+  BOOST_TEST((other.error == asio::error::broken_pipe));
+  BOOST_TEST((composed.error == asio::error::broken_pipe));
+  BOOST_TEST(composed.bytes == 4u);
+  BOOST_TEST(old->received == "1234");
+  BOOST_TEST(w.net().peers.back()->received == "");
+}
+
 BOOST_AUTO_TEST_CASE(ready_that_is_cancelled_at_any_time_does_no_harm) {
   for (unsigned steps = 0; steps < 8; ++steps) {
     alone w;
