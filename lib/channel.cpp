@@ -93,6 +93,8 @@ void channel::end_slowly(unsigned operation, error_code& ec, bool moved, endpoin
       // What ends well must not look well either: a composed operation would go on with its next part on the next
       // stream.
       if (ec != asio::error::operation_aborted || verdict_) ec = loss_error(operation);
+    } else if (ec == asio::error::not_found) {
+      // Of async_read_until, whose buffer is full: nothing has happened to the stream.
     } else if (before & word::broken) {
       if (ec && ec != asio::error::operation_aborted) ec = loss_error(operation);
     } else if (ec == asio::error::operation_aborted) {

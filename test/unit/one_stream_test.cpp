@@ -230,6 +230,20 @@ BOOST_AUTO_TEST_CASE(ready_that_is_cancelled_at_any_time_does_no_harm) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_line_that_does_not_fit_is_no_loss) {
+  alone w;
+  std::string line;
+  auto read = w.watch(w.conn->read_until(asio::dynamic_buffer(line, 4), '\n'));
+  w.settle();
+  w.peer().send("12345\n");
+  w.advance(1s);
+  BOOST_TEST((read->error == asio::error::not_found));
+  auto rest = w.watch(w.conn->read_some(asio::buffer(w.in)));
+  w.advance(1s);
+  BOOST_TEST(rest->value.value_or(0) == 2u);
+  BOOST_TEST(w.conn->generation() == 1u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(of_a_lease)
