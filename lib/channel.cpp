@@ -36,10 +36,16 @@ channel::channel(asio::any_io_executor ex, std::shared_ptr<environment> env, cha
       who_(std::move(who)) {}
 
 void channel_waiter::settle() noexcept {
-  if (!cancelled_late || error) return;
+  if (error) return;
+  if (!cancelled_late) {
+    if (operation_ == 0) channel_.consent(generation);
+    return;
+  }
   error = asio::error::operation_aborted;
-  error_code ec = error;
-  if (begun) channel_.end(operation_, ec, false);
+  if (begun) {
+    error_code ec = error;
+    channel_.end(operation_, ec, false);
+  }
 }
 
 void channel_waiter::dropped() noexcept {
@@ -87,6 +93,8 @@ void channel::end_slowly(unsigned operation, error_code& ec, bool moved, endpoin
       // What ends well must not look well either: a composed operation would go on with its next part on the next
       // stream.
       if (ec != asio::error::operation_aborted || verdict_) ec = loss_error(operation);
+    } else if (ec == asio::error::not_found) {
+      // Of async_read_until, whose buffer is full: nothing has happened to the stream.
     } else if (before & word::broken) {
       if (ec && ec != asio::error::operation_aborted) ec = loss_error(operation);
     } else if (ec == asio::error::operation_aborted) {
@@ -185,7 +193,9 @@ void channel::take_down(error_code verdict, wait_list& refused) noexcept {
   verdict_ = verdict;
   // Those that are outstanding end soon; then the channel is drained.
   if (before & (reading | writing)) stream_->shutdown();
-  if (use_ != channel_use::alone) refuse_waiters(refused, reading | writing);
+  // They wait behind those, also where others would wait for the next stream: one may be a later part of a composed
+  // operation.
+  refuse_waiters(refused, reading | writing);
   if (owner_) owner_->on_channel_changed();
 }
 
@@ -200,9 +210,7 @@ bool channel::open(std::unique_ptr<stream>& s, endpoint_label who) {
     verdict_ = {};
     write_error_ = {};
     generation_.fetch_add(1, std::memory_order_relaxed);
-    // Whoever waits for the stream in a lease has agreed to it, and nobody else waits there.
-    const bool agreed = use_ != channel_use::leased || !waiters_.empty();
-    word_.step([agreed](unsigned w) { return std::optional(word::open(w, agreed)); });
+    word_.step([](unsigned w) { return std::optional(word::open(w)); });
     release_waiters(ready);
   }
   complete_all(ready);
@@ -303,9 +311,7 @@ std::unique_ptr<stream> channel::take_under_lock() noexcept {
 
 std::unique_ptr<stream> channel::release() noexcept {
   const std::lock_guard lock(mutex_);
-  const unsigned now = word_.load();
-  if (!word::is_up(now) || (now & (reading | writing))) return nullptr;
-  word_.clear(word::up);
+  if (!word_.step(word::release)) return nullptr;
   socket_ = nullptr;
   return std::move(stream_);
 }
@@ -370,14 +376,19 @@ void channel::wait(channel_waiter& w) {
 
 void channel::agree(wait_list& refused) noexcept {
   const unsigned now = word_.load();
-  if (word::is_up(now)) {
-    // Of a redial that nobody waited for any more, perhaps.
-    word_.clear(word::apart);
-    return;
-  }
-  // From now on nothing is started until the next stream is there.
+  // It may be of a redial that nobody waited for any more; then the lease is apart already.
+  if (word::is_up(now)) return;
+  // From now on nothing is started until this wait is told of the next stream. So a lease that ends before that finds
+  // the bit, and no cancellation can come between.
   word_.set(word::apart);
   if (now & word::up) take_down({}, refused);
+}
+
+void channel::consent(std::uint64_t to) noexcept {
+  const std::lock_guard lock(mutex_);
+  const unsigned now = word_.load();
+  // In another lease the bit would be of a later stream.
+  if ((now & word::up) && (now & word::apart) && generation() == to) word_.clear(word::apart);
 }
 
 error_code channel::refusal(unsigned operation) noexcept {
@@ -461,6 +472,7 @@ void channel::release_waiters(wait_list& into) noexcept {
     auto& w = static_cast<channel_waiter&>(*i++);
     if (w.operation() == 0 ? !is_up() : !begin(w.operation())) continue;
     w.begun = w.operation() != 0;
+    w.generation = generation();
     w.waiting = false;
     w.error = {};
     waiters_.erase(waiters_.iterator_to(w));
@@ -473,20 +485,20 @@ void channel::complete_all(wait_list& list) noexcept {
   while (!list.empty()) {
     waiter& w = list.front();
     list.pop_front();
-    if (deliver(w)) continue;
-    const std::lock_guard lock(mutex_);
-    if (owner_) owner_->on_channel_changed();
+    deliver(w, true);
   }
 }
 
-bool channel::deliver(waiter& w) noexcept {
+bool channel::deliver(waiter& w, bool is_news) noexcept {
   try {
     w.complete();
     return true;
   } catch (...) {
-    // Its executor refuses it, for lack of memory say: it keeps its result until the owner tries again.
+    // Its executor refuses it, for lack of memory say: it keeps its result until the owner tries again. In one step:
+    // once others can see it, it may be completed, and this with it be gone.
     const std::lock_guard lock(mutex_);
     undelivered_.push_back(w);
+    if (is_news && owner_) owner_->on_channel_changed();
     return false;
   }
 }
@@ -508,7 +520,7 @@ bool channel::try_again() noexcept {
   while (!again.empty()) {
     waiter& w = again.front();
     again.pop_front();
-    all = deliver(w) && all;
+    all = deliver(w, false) && all;
   }
   return all;
 }
@@ -588,8 +600,10 @@ void channel::shutdown() noexcept {
   wait_list dropped;
   std::unique_ptr<stream> s;
   std::unique_ptr<timer> t;
+  const asio::execution_context* context = nullptr;
   {
     const std::lock_guard lock(mutex_);
+    context = context_of(ex_);
     gone_ = true;
     retired_ = true;
     word_.set(word::closed);
@@ -598,13 +612,13 @@ void channel::shutdown() noexcept {
     s = std::move(stream_);
     t = std::move(timer_);
     ex_ = asio::any_io_executor();
-    take_waiters(dropped, {});
+    take_waiters(dropped, errc::closed);
     dropped.splice(dropped.end(), undelivered_);
   }
   while (!dropped.empty()) {
     waiter& w = dropped.front();
     dropped.pop_front();
-    w.destroy();
+    end_with_context(w, *context);
   }
 }
 

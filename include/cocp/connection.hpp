@@ -46,9 +46,10 @@ class supervisor;
 /// end of file ends reads only; writes go on until they fail. After any other failure reads still deliver what had
 /// arrived; then they, and writes at once, fail with the loss's error. Nothing waits for another stream but `ready()`.
 ///
-/// One read and one write may be outstanding at a time. A second one of a kind waits for the first. `read`,
-/// `read_until` and `write` are one operation each from their first byte to their last; of a composed operation from
-/// elsewhere each part is one, so that the parts of two that write at once may mix, as on a socket.
+/// One read and one write may be outstanding at a time. A second one of a kind waits for the first, and fails with the
+/// loss's error if the stream is lost meanwhile. `read`, `read_until` and `write` are one operation each from their
+/// first byte to their last; of a composed operation from elsewhere each part is one, so that the parts of two that
+/// write at once may mix, as on a socket.
 ///
 /// After `close()` every operation, waiting or new, ends with `errc::closed`.
 ///

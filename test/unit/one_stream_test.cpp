@@ -8,7 +8,10 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
@@ -17,6 +20,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -191,6 +195,53 @@ BOOST_AUTO_TEST_CASE(what_waited_for_a_stream_that_is_lost_before_it_could_start
   BOOST_TEST(first.bytes == 1u);
   BOOST_TEST((second.error == asio::error::broken_pipe));
   BOOST_TEST(second.bytes == 0u);
+}
+
+// Between its parts another may have had its turn, and that one fails.
+BOOST_AUTO_TEST_CASE(a_part_that_waits_behind_an_operation_is_not_for_the_next_stream) {
+  alone w;
+  auto old = w.net().peers.back();
+  old->stall(4);
+  result composed;
+  result other;
+  asio::async_write(*w.conn, asio::buffer("12345678", 8), composed.handler());
+  w.conn->async_write_some(asio::buffer("x", 1), other.handler());
+  w.settle();
+  old->fail_write(asio::error::broken_pipe);
+  w.advance(1s);
+  BOOST_TEST((other.error == asio::error::broken_pipe));
+  BOOST_TEST((composed.error == asio::error::broken_pipe));
+  BOOST_TEST(composed.bytes == 4u);
+  BOOST_TEST(old->received == "1234");
+  BOOST_TEST(w.net().peers.back()->received == "");
+}
+
+BOOST_AUTO_TEST_CASE(ready_that_is_cancelled_at_any_time_does_no_harm) {
+  for (unsigned steps = 0; steps < 8; ++steps) {
+    alone w;
+    asio::cancellation_signal cancel;
+    asio::co_spawn(w.io(), w.conn->ready(), asio::bind_cancellation_slot(cancel.slot(), [](std::exception_ptr) {}));
+    for (unsigned i = 0; i < steps; ++i) w.io().restart(), w.io().poll_one();
+    cancel.emit(asio::cancellation_type::terminal);
+    w.settle();
+    auto written = w.watch(w.conn->write(asio::buffer("x", 1)));
+    w.settle();
+    BOOST_TEST(written->value.has_value(), "cancelled after " << steps << " steps");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_line_that_does_not_fit_is_no_loss) {
+  alone w;
+  std::string line;
+  auto read = w.watch(w.conn->read_until(asio::dynamic_buffer(line, 4), '\n'));
+  w.settle();
+  w.peer().send("12345\n");
+  w.advance(1s);
+  BOOST_TEST((read->error == asio::error::not_found));
+  auto rest = w.watch(w.conn->read_some(asio::buffer(w.in)));
+  w.advance(1s);
+  BOOST_TEST(rest->value.value_or(0) == 2u);
+  BOOST_TEST(w.conn->generation() == 1u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -427,6 +478,62 @@ BOOST_AUTO_TEST_CASE(ready_that_is_cancelled_can_be_called_again) {
   auto again = w.watch(w.lease->ready());
   w.advance(10s);
   BOOST_TEST(again->value.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(ready_that_is_cancelled_at_any_time_takes_no_stream_from_its_lease) {
+  for (unsigned steps = 0; steps < 8; ++steps) {
+    leased w;
+    asio::cancellation_signal cancel;
+    asio::co_spawn(w.io(), w.lease->ready(), asio::bind_cancellation_slot(cancel.slot(), [](std::exception_ptr) {}));
+    for (unsigned i = 0; i < steps; ++i) w.io().restart(), w.io().poll_one();
+    cancel.emit(asio::cancellation_type::terminal);
+    w.settle();
+    auto written = w.watch(w.lease->write(asio::buffer("x", 1)));
+    w.settle();
+    BOOST_TEST(written->value.has_value(), "cancelled after " << steps << " steps");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_consent_is_given_when_its_ready_has_succeeded_and_not_before) {
+  for (unsigned steps = 0; steps < 40; ++steps) {
+    leased w;
+    w.lose(asio::error::connection_reset);
+    asio::cancellation_signal cancel;
+    std::optional<std::exception_ptr> ended;
+    asio::co_spawn(w.io(), w.lease->ready(),
+                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr e) { ended = e; }));
+    for (unsigned i = 0; i < steps; ++i) w.io().restart(), w.io().poll_one();
+    cancel.emit(asio::cancellation_type::terminal);
+    w.advance(1s);
+    BOOST_REQUIRE(ended.has_value());
+    auto written = w.watch(w.lease->write(asio::buffer("x", 1)));
+    w.settle();
+    BOOST_TEST(written->value.has_value() == (*ended == nullptr), "cancelled after " << steps << " steps");
+  }
+}
+
+// Its handler runs when the connection is in another lease.
+BOOST_AUTO_TEST_CASE(ready_that_is_cancelled_late_does_not_harm_the_next_lease) {
+  asio::io_context other;
+  leased w;
+  w.lose(asio::error::connection_reset);
+  asio::cancellation_signal cancel;
+  std::optional<std::exception_ptr> ended;
+  asio::co_spawn(other, w.lease->ready(),
+                 asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr e) { ended = e; }));
+  other.poll();
+  // It takes its way over the other context, and is there when the stream is.
+  cancel.emit(asio::cancellation_type::terminal);
+  w.advance(1s);
+  w.lease.put();
+  w.advance(1s);
+  w.lease = w.take();
+  other.restart();
+  other.poll();
+  BOOST_TEST(ended.has_value());
+  auto written = w.watch(w.lease->write(asio::buffer("x", 1)));
+  w.settle();
+  BOOST_TEST(written->value.has_value());
 }
 
 BOOST_AUTO_TEST_CASE(ready_fails_with_closed_after_the_pools_close) {

@@ -56,6 +56,8 @@ class COCP_API channel_waiter : public waiter {
   unsigned operation() const noexcept { return operation_; }
   /// Set, under the channel's mutex, when the operation has begun.
   bool begun = false;
+  /// The generation of the stream that was there when the wait for it ended. Likewise.
+  std::uint64_t generation = 0;
 
   void settle() noexcept;
   std::tuple<error_code> take_result() const noexcept { return {error}; }
@@ -189,6 +191,8 @@ class COCP_API channel final : public wait_owner, public std::enable_shared_from
   void cancel(waiter& w) noexcept override;
   /// Why an operation that has begun, and not started, is not to start; nothing if it is.
   error_code why_not(unsigned operation) const noexcept;
+  /// The wait for the stream of that generation has succeeded: a lease may use it from now on, if it still has it.
+  void consent(std::uint64_t to) noexcept;
 
   /// Somebody wants to cancel an operation that is outstanding.
   void note_cancellation() noexcept { word_.set(stream_word::dirty); }
@@ -295,7 +299,8 @@ class COCP_API channel final : public wait_owner, public std::enable_shared_from
 
   void on_timer();
   void complete_all(wait_list& list) noexcept;
-  bool deliver(waiter& w) noexcept;
+  /// `is_news`: the owner is to be told if it fails.
+  bool deliver(waiter& w, bool is_news) noexcept;
 
   stream_word word_;
   std::atomic<std::uint64_t> generation_{0};

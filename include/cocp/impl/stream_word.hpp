@@ -12,15 +12,16 @@ namespace cocp::detail {
 /// An operation starts by setting its bit while `up` is set, in one step, and whoever takes the stream back clears `up`
 /// first and takes it only when no operation's bit is set: neither can miss the other.
 ///
-/// | event        | from                                         | to                                         | by |
-/// |--------------|----------------------------------------------|--------------------------------------------|-------------|
-/// | `begin`      | up, direction free, nothing in the way       | direction taken, used                      | user |
-/// | `end_well`   | up, nobody queued, an owner                  | direction free; asked or answered          | user |
-/// | `leave`      | up, all ended well, nothing asked            | unused, and touched if it was used         | lease |
-/// | `end`        | any                                          | direction free                             | user *
-/// | | `lose`       | up                                           | ended (its reads) or broken (all)          | user
-/// *      | | `give_up`    | up                                           | down | anybody *   | | `open`       | down
-/// and drained                             | up, all that belongs to a stream forgotten | supervisor *|
+/// | event      | from                                   | to                                          | by           |
+/// |------------|----------------------------------------|---------------------------------------------|--------------|
+/// | `begin`    | up, direction free, nothing in the way | direction taken, used                       | user         |
+/// | `end_well` | up, nobody queued, an owner            | direction free; asked or answered           | user         |
+/// | `leave`    | up, all ended well, nothing asked      | unused, and touched if it was used          | lease        |
+/// | end        | any                                    | direction free                              | user *       |
+/// | lose       | up                                     | ended (its reads) or broken (all)           | user *       |
+/// | give up    | up                                     | down                                        | anybody *    |
+/// | `release`  | up, not lost, nothing outstanding      | down                                        | supervisor * |
+/// | `open`     | down and drained                       | up, all that belongs to a stream forgotten  | supervisor * |
 ///
 /// Those with a star are made under the channel's mutex, and so are all changes of the other bits. The others are one
 /// atomic step each, and take back what they have done in no case: so any interleaving of them is one of the steps.
@@ -74,10 +75,15 @@ class stream_word {
     return operation == reading ? (w | answered) & ~asked : w | asked;
   }
 
-  /// A new stream is there. `agreed`: the lease that is out waits for it, or nobody has one.
-  static constexpr unsigned open(unsigned w, bool agreed) noexcept {
-    w &= ~(used | answered | asked | dirty | touched | ended | broken);
-    return (agreed ? w & ~apart : w) | up;
+  /// A new stream is there. A lease that is `apart` stays so until its wait for the stream is told of it.
+  static constexpr unsigned open(unsigned w) noexcept {
+    return (w & ~(used | answered | asked | dirty | touched | ended | broken)) | up;
+  }
+
+  /// It is given to others than the channel's users, who are done with it.
+  static constexpr std::optional<unsigned> release(unsigned w) noexcept {
+    if (!is_up(w) || (w & (reading | writing))) return std::nullopt;
+    return w & ~up;
   }
 
   /// As far as is known.
