@@ -50,13 +50,23 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
   }
 
  private:
-  void start_next() {
+  void start_next(bool is_late = false) {
     const std::size_t n = runners_.size();
     if (n == candidates_.size()) {
       if (running_ == 0) finish(last_error_, nullptr);
       return;
     }
-    if (candidates_[n].alone && running_ != 0) return;
+    if (candidates_[n].alone && running_ != 0 && !is_late) {
+      // Their time ends with the attempt's; if that has none, it must not be for ever.
+      if (!options_.connect_timeout) {
+        or_finish([this, n] {
+          wait(longest_alone, [this, n] {
+            if (runners_.size() == n) start_next(true);
+          });
+        });
+      }
+      return;
+    }
     or_finish([this, n] {
       runners_.push_back(std::make_unique<runner>());
       begin(n);

@@ -239,7 +239,10 @@ class life : public pool_world {
     for (user& u : users_) u.served = 0;
     const duration start = net().elapsed();
     while (net().elapsed() - start < bound() && !all_served()) pass(beat);
-    BOOST_TEST(all_served(), "after " << bound().count() << " ns: " << gauges(*pool) << "; " << counters(*pool));
+    const std::string last = net().attempted.empty() ? "nowhere" : net().attempted.back();
+    BOOST_TEST(all_served(), "after " << bound().count() << " ns: " << gauges(*pool) << "; " << counters(*pool)
+                                      << "; the last attempt, to " << last << ", was "
+                                      << (net().elapsed() - net().attempts.back()).count() << " ns ago");
     for (std::size_t i = 0; i < users_.size(); ++i) {
       if (users_[i].served == 0) BOOST_TEST_MESSAGE("user " << i << " of kind " << static_cast<int>(users_[i].how));
     }
