@@ -20,11 +20,12 @@ std::vector<endpoint> interleave_families(const std::vector<endpoint>& found);
 /// Connection Attempt Delay).
 constexpr duration connection_attempt_delay = std::chrono::milliseconds(250);
 
-/// The pauses before a Unix socket whose listener's queue is full (connect(2), EAGAIN) is tried again: the first, and
-/// what doubling it leads to. The server is there and has no time: that is no failure.
 /// How long an address that fails behind its connect is held back for another one under way, if nothing limits the
 /// attempt: as long as one takes by default.
 constexpr duration longest_alone = std::chrono::seconds(5);
+
+/// The pauses before a Unix socket whose listener's queue is full (connect(2), EAGAIN) is tried again: the first, and
+/// what doubling it leads to. The server is there and has no time: that is no failure.
 constexpr duration first_busy_pause = std::chrono::milliseconds(1);
 constexpr duration longest_busy_pause = std::chrono::milliseconds(50);
 
