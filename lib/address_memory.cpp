@@ -42,8 +42,7 @@ std::vector<candidate> address_memory::in_order(const std::vector<endpoint>& fou
       }
     }
   }
-  std::stable_sort(bad.begin(), bad.end(),
-                   [](const auto& a, const auto& b) { return a.second.number < b.second.number; });
+  std::sort(bad.begin(), bad.end(), [](const auto& a, const auto& b) { return a.second.number < b.second.number; });
   std::vector<candidate> order;
   order.reserve(found.size());
   for (const endpoint& e : interleave_families(good)) order.push_back({e, false});

@@ -67,6 +67,7 @@ class [[nodiscard]] COCP_API lease {
     BOOST_ASSERT_MSG(shown_, "the lease is empty: never filled, given back, or moved from");
     return *shown_;
   }
+  /// The same.
   connection* operator->() const noexcept { return &**this; }
 
   /// Gives the connection back, early. Does nothing if empty.

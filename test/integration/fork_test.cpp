@@ -3,6 +3,7 @@
 
 // A child process that lets its copy of a pool go. (It must not use Boost.Test.)
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
