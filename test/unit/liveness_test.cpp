@@ -159,6 +159,11 @@ class life : public pool_world {
     for (user& u : users_) u.how = static_cast<user::way>(dice_.below(5));
   }
 
+  ~life() {
+    // What is accepted from now on finds none of this.
+    net().on_accept = nullptr;
+  }
+
   /// Anything may happen.
   void act() {
     switch (dice_.below(12)) {
