@@ -603,6 +603,8 @@ void channel::shutdown() noexcept {
   const asio::execution_context* context = nullptr;
   {
     const std::lock_guard lock(mutex_);
+    // A hook's channel is its supervisor's too.
+    if (!ex_) return;
     context = context_of(ex_);
     gone_ = true;
     retired_ = true;

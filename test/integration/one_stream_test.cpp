@@ -222,12 +222,14 @@ BOOST_AUTO_TEST_CASE(writes_that_complete_at_once_let_others_run) {
         unsigned most = 0;
         unsigned in_a_row = 0;
         bool done = false;
+        bool gone = false;
         auto other = [&]() -> asio::awaitable<void> {
           while (!done) {
             ++others;
             in_a_row = 0;
             co_await asio::post(asio::use_awaitable);
           }
+          gone = true;
         };
         asio::co_spawn(io, other(), [](std::exception_ptr) {});
         for (int i = 0; i < 10'000; ++i) {
@@ -235,6 +237,7 @@ BOOST_AUTO_TEST_CASE(writes_that_complete_at_once_let_others_run) {
           most = std::max(most, ++in_a_row);
         }
         done = true;
+        co_await until([&] { return gone; });
         BOOST_TEST(most <= 64u);
         BOOST_TEST(others >= 10'000u / 64);
       },
