@@ -238,6 +238,7 @@ const line lines[] = {
     {"cocp::pool p(io, 4000);", 60},
     {"cocp::pool p(io, {.address = \"db:4000\", .on_connect = [](cocp::connection&) {}});", 60},
     {"cocp::connection_options o; o.on_connect = [](cocp::connection&) {};", 80},
+    {"cocp::connection c(io, {.address = \"db:4000\"}); (void)c.write(\"hello\");", 60},
 };
 
 BOOST_DATA_TEST_CASE(an_everyday_mistake_is_a_short_error, data::make(compilers()) * data::make(lines), compiler,
@@ -261,7 +262,7 @@ const std::regex shown(R"((connection|endpoint|histogram|lease|pool)::.*)"
                        R"(|(certificate_category|error_category|log_to|openmetrics|operator<<|to_string)\(.*)"
                        // What the templates call.
                        R"(|detail::(channel|channel_waiter|pool_waiter|waiter|wait_owner|stream)::.*)"
-                       R"(|detail::(queue_of|wait_for_lease)\(.*)"
+                       R"(|detail::(make_failure|queue_of|wait_for_lease)\(.*)"
                        R"(|detail::library_(with|on)_\w+)");
 /// Type information of what both sides know.
 const std::regex shown_type(R"((vtable|typeinfo|typeinfo name) for (std::enable_shared_from_this<)?cocp::)"
