@@ -6,6 +6,7 @@
 // time that the options give. The seed is printed; `-- SEED` repeats a run.
 
 #include "support/pool_world.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -34,14 +35,6 @@ using limit = std::optional<duration>;
 
 namespace {
 
-// Under a sanitizer a step takes ten times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COCP_TEST_SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COCP_TEST_SANITIZED
-#endif
-#endif
 #if defined(COCP_TEST_SANITIZED)
 constexpr int worlds = 15;
 #else

@@ -5,6 +5,7 @@
 // The seed is printed; `-- SEED` repeats a run.
 
 #include "support/pool_world.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -29,14 +30,6 @@ using cocp::error_code;
 
 namespace {
 
-// Under a sanitizer a step takes ten times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COCP_TEST_SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COCP_TEST_SANITIZED
-#endif
-#endif
 #if defined(COCP_TEST_SANITIZED)
 constexpr unsigned steps = 100'000;
 #else

@@ -10,6 +10,7 @@
 // read: what is pipelined no pool can tell apart.
 
 #include "support/pool_world.hpp"
+#include "support/sanitized.hpp"
 #include "support/seed.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -44,14 +45,6 @@ using cocp::error_code;
 
 namespace {
 
-// Under a sanitizer a step takes ten times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COCP_TEST_SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COCP_TEST_SANITIZED
-#endif
-#endif
 #if defined(COCP_TEST_SANITIZED)
 constexpr unsigned worlds = 8;
 #else

@@ -20,6 +20,8 @@
 // | `operate`          | `start_operation`, `delayed_operation`, and the end |
 // | `supervise`        | `supervisor::run` from `open` on                    |
 
+#include "support/sanitized.hpp"
+
 #include <cocp/impl/stream_word.hpp>
 
 #include <boost/test/data/monomorphic.hpp>
@@ -1322,14 +1324,6 @@ class checker {
   std::unordered_set<std::uint64_t> seen_;
 };
 
-// Under a sanitizer a step takes ten times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COCP_TEST_SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COCP_TEST_SANITIZED
-#endif
-#endif
 #if defined(COCP_TEST_SANITIZED)
 constexpr std::size_t every = 7;
 #else
