@@ -3,7 +3,7 @@
 
 #include "alarm.hpp"
 
-#include <boost/asio/post.hpp>
+#include <boost/asio/dispatch.hpp>
 
 #include <new>
 #include <thread>
@@ -51,9 +51,11 @@ void alarm::on_timer() {
     wake();
     return;
   }
+  lock.unlock();
   try {
-    asio::post(where, [this] { wake(); });
+    asio::dispatch(where, [this] { wake(); });
   } catch (const std::bad_alloc&) {
+    lock.lock();
     rung_ = false;
     due_ = later(env_.now(), redelivery_pause);
     arm(lock);
@@ -69,8 +71,12 @@ void alarm::wake() {
     sleeper_.reset();
     rung_ = false;
   }
-  // This may be gone when it returns.
-  std::move (*awake)();
+  try {
+    // This may be gone when it returns.
+    std::move (*awake)();
+  } catch (const std::bad_alloc&) {
+    // What the coroutine awaits now could not be started, and is gone, and the coroutine with it: it knows that.
+  }
 }
 
 void alarm::ring() noexcept {

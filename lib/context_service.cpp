@@ -4,6 +4,7 @@
 #include "context_service.hpp"
 
 #include <boost/asio/query.hpp>
+#include <boost/asio/strand.hpp>
 
 #include <utility>
 
@@ -19,7 +20,10 @@ context_service::context_service(asio::execution_context& context)
     : asio::execution_context::service(context), environment_(system_environment()) {}
 
 context_service& context_service::of(const asio::any_io_executor& ex) {
-  return asio::use_service<context_service>(asio::query(ex, asio::execution::context));
+  asio::execution_context& context = asio::query(ex, asio::execution::context);
+  // Services are shut down from the youngest on: this one before Asio's strands, which destroy what is queued there.
+  if (!asio::has_service<context_service>(context)) asio::make_strand(ex);
+  return asio::use_service<context_service>(context);
 }
 
 std::shared_ptr<environment> context_service::environment() const {

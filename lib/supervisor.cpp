@@ -5,14 +5,14 @@
 
 #include "dial.hpp"
 #include "error_text.hpp"
+#include "patient_executor.hpp"
 #include "tell.hpp"
 
 #include <cocp/connection.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -36,6 +36,10 @@ struct failure {
   error_code error;
   std::string reason;
 };
+
+asio::any_io_executor make_serial(const asio::any_io_executor& ex) {
+  return asio::make_strand(patient_executor<asio::any_io_executor>(ex));
+}
 
 /// Kept by what it is a part of.
 endpoint_label label_of(const std::shared_ptr<const destination>& to) { return {to, &to->text}; }
@@ -62,45 +66,92 @@ supervisor::supervisor(const asio::any_io_executor& ex, const connection_options
       allow_unread_(allow_unread),
       env_(context_service::of(ex).environment()),
       ex_(ex),
-      strand_(asio::make_strand(ex)),
+      strand_(make_serial(ex)),
       channel_(channel::make(ex, env_, this, use, std::make_shared<const std::string>(options.address))),
       alarm_(ex, *env_),
       watchdog_(env_->make_timer(ex)) {
   context_service::of(ex).add(*this);
 }
 
-void supervisor::start(std::shared_ptr<void> keep) {
-  auto self = shared_from_this();
-  // An exception that leaves the loop is a defect or a lack of memory: it leaves io_context::run() too.
-  auto done = [self](std::exception_ptr e) {
+/// What the loop tells its end to. Under `use_awaitable` an operation that cannot be started for lack of memory takes
+/// the coroutine that awaits it along, with all that it is part of: then this is destroyed without having been called.
+class supervisor::loop_end {
+ public:
+  loop_end(std::shared_ptr<supervisor> whose, std::shared_ptr<void> keep, unsigned loop)
+      : whose_(std::move(whose)), keep_(std::move(keep)), loop_(loop) {}
+  loop_end(loop_end&& other) noexcept = default;
+  loop_end& operator=(loop_end&&) = delete;
+  ~loop_end() {
+    if (whose_ && whose_->loop_ == loop_) whose_->begin_again(std::move(keep_));
+  }
+
+  /// An exception that leaves the loop is a defect: it leaves io_context::run() too.
+  void operator()(std::exception_ptr e) {
+    whose_.reset();
+    keep_.reset();
     if (e) std::rethrow_exception(e);
-  };
-  asio::co_spawn(strand_, run(std::move(keep)), asio::bind_cancellation_slot(cancel_attempt_.slot(), std::move(done)));
+  }
+
+ private:
+  std::shared_ptr<supervisor> whose_;
+  std::shared_ptr<void> keep_;
+  unsigned loop_;
+};
+
+void supervisor::start(std::shared_ptr<void> keep) {
+  const unsigned loop = ++loops_;
+  loop_end end(shared_from_this(), keep, loop);
+  auto bound = asio::bind_cancellation_slot(cancel_attempt_.slot(), std::move(end));
+  asio::co_spawn(strand_, run(std::move(keep), loop), std::move(bound));
 }
 
-asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep) {
+void supervisor::begin_again(std::shared_ptr<void> keep) noexcept {
+  if (shut_down_) return;
+  settle_interrupted();
+  for (;;) {
+    try {
+      strand_ = make_serial(ex_);
+      start(keep);
+      return;
+    } catch (const std::bad_alloc&) {
+      // Nothing is left but to hold up this thread.
+      std::this_thread::sleep_for(redelivery_pause);
+    }
+  }
+}
+
+void supervisor::settle_interrupted() noexcept {
+  const error_code no_memory = make_error_code(boost::system::errc::not_enough_memory);
+  if (hook_) end_hook(no_memory, {});
+  if (dialling_) end_attempt({nullptr, no_memory, {}});
+}
+
+asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep, unsigned loop) {
   // g++ 12 drops a parameter that the body does not use.
   const auto kept = std::move(keep);
+  // From here on; before, whoever starts it is told.
+  loop_ = loop;
+  // What an attempt was cancelled with is no matter of the next.
+  co_await asio::this_coro::throw_if_cancelled(false);
+  // Nothing of this runs inside whoever starts it, be it the constructor of the pool.
+  bool started = false;
   for (bool sleepless = false; phase_ != phase::ended;) {
     bool went_on = true;
     try {
+      if (!std::exchange(started, true)) co_await alarm_.wait_until(env_->now());
       co_await go_on();
     } catch (const std::bad_alloc&) {
       // To go on takes coroutine frames, and so does to sleep: then nothing is left but to hold up this thread.
       went_on = false;
     }
+    if (!went_on) settle_interrupted();
     if (std::exchange(sleepless, !went_on) && !went_on) std::this_thread::sleep_for(redelivery_pause);
   }
 }
 
 asio::awaitable<void> supervisor::go_on() {
-  if (stopping() && phase_ != phase::begun) phase_ = phase::stopped;
+  if (stopping()) phase_ = phase::stopped;
   switch (phase_) {
-    case phase::begun:
-      // Nothing of this runs inside the constructor of the pool.
-      co_await alarm_.wait_until(env_->now());
-      phase_ = phase::down;
-      break;
     case phase::down:
       co_await go_up();
       break;
@@ -136,18 +187,23 @@ asio::awaitable<void> supervisor::go_up() {
     co_await rest(start);
     co_return;
   }
+  dialling_ = true;
   to_ = client_.target();
-  const time_point begun = env_->now();
-  attempt a;
-  try {
-    a = co_await try_once();
-  } catch (const std::bad_alloc&) {
-    a.error = make_error_code(boost::system::errc::not_enough_memory);
+  begun_ = env_->now();
+  end_attempt(co_await try_once());
+}
+
+void supervisor::end_attempt(attempt a) noexcept {
+  dialling_ = false;
+  if (auto h = std::exchange(handshake_, nullptr)) h->close();
+  if (error_code verdict = end_watchdog()) {
+    a.error = verdict;
+    a.dropped = verdict == asio::error::operation_aborted;
   }
-  if (stopping()) co_return;
+  if (stopping()) return;
   if (a.dropped) {
     client_.on_attempt_dropped();
-    co_return;
+    return;
   }
   note_address(a.error);
   if (a.error) {
@@ -156,16 +212,16 @@ asio::awaitable<void> supervisor::go_up() {
     const unsigned failures = client_.failures();
     tell(options_.logger,
          {event_kind::connect_failed, severity::warning, to_->text, a.error, failures, delay, a.reason});
-    co_return;
+    return;
   }
   since_ = env_->now();
   const unsigned attempts = client_.failures() + 1;
   tell(options_.logger, {event_kind::connected, severity::info, to_->text, {}, attempts, {}, {}});
   const bool resumed = a.connected->resumed();
   // False if it was closed meanwhile.
-  if (!channel_->open(a.connected, label_of(to_))) co_return;
+  if (!channel_->open(a.connected, label_of(to_))) return;
   phase_ = phase::up;
-  client_.on_connected(since_ - begun, resumed);
+  client_.on_connected(since_ - begun_, resumed);
 }
 
 void supervisor::note_lost() noexcept {
@@ -199,6 +255,8 @@ void supervisor::tell_loss(const loss& why, duration delay) const noexcept {
 asio::awaitable<supervisor::attempt> supervisor::try_once() {
   attempt a;
   try {
+    co_await asio::this_coro::reset_cancellation_state();
+    co_await asio::this_coro::throw_if_cancelled(true);
     start_watchdog();
     // It became so before there was a watch to end.
     if (client_.is_moot()) drop_attempt();
@@ -210,13 +268,7 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   } catch (const std::bad_alloc&) {
     a.error = make_error_code(boost::system::errc::not_enough_memory);
   }
-  if (error_code verdict = end_watchdog()) {
-    a.error = verdict;
-    a.dropped = verdict == asio::error::operation_aborted;
-  }
-  if (a.error) a.connected.reset();
-  // A cancelled coroutine would throw at the next co_await.
-  co_await asio::this_coro::reset_cancellation_state();
+  co_await asio::this_coro::throw_if_cancelled(false);
   co_return a;
 }
 
@@ -258,46 +310,46 @@ asio::awaitable<void> supervisor::shake_hands(attempt& a) {
   }
   a.error = f.error;
   a.reason = std::move(f.reason);
-  std::exchange(handshake_, nullptr)->close();
 }
 
-asio::awaitable<void> supervisor::run_hook(hook h) {
+asio::awaitable<void> supervisor::run_hook() {
   failure f;
   try {
-    late_ending_ = h.failure;
+    co_await asio::this_coro::reset_cancellation_state();
+    co_await asio::this_coro::throw_if_cancelled(true);
+    late_ending_ = hook_->failure;
     handshake_ = channel_;
     channel_->begin_hook();
     start_watchdog();
     connection c(channel_);
-    f = co_await call(*h.run, c);
+    f = co_await call(*hook_->run, c);
   } catch (const std::bad_alloc&) {
     f.error = make_error_code(boost::system::errc::not_enough_memory);
   }
-  channel_->end_hook();
-  handshake_.reset();
-  if (error_code verdict = end_watchdog()) f = {verdict, {}};
-  // A cancelled coroutine would throw at the next co_await.
-  co_await asio::this_coro::reset_cancellation_state();
-  if (!f.error) co_return;
-  hook_failure_ = std::move(f.reason);
-  channel_->bring_down({f.error, hook_failure_, h.failure}, {});
+  co_await asio::this_coro::throw_if_cancelled(false);
+  end_hook(f.error, std::move(f.reason));
+}
+
+void supervisor::end_hook(error_code ec, std::string reason) noexcept {
+  const hook ended = *std::exchange(hook_, std::nullopt);
+  if (std::exchange(handshake_, nullptr)) channel_->end_hook();
+  if (error_code verdict = end_watchdog()) {
+    ec = verdict;
+    reason.clear();
+  }
+  hook_failure_ = std::move(reason);
+  if (ec) channel_->bring_down({ec, hook_failure_, ended.failure}, {});
+  client_.on_hook_done();
 }
 
 asio::awaitable<void> supervisor::until_lost() {
   while (!stopping() && channel_->is_up()) {
-    const hook h = client_.next_hook();
-    if (!h.run) {
+    if (const hook h = client_.next_hook(); h.run) {
+      hook_ = h;
+      co_await run_hook();
+    } else {
       co_await rest(time_point::max());
-      continue;
     }
-    error_code not_started;
-    try {
-      co_await run_hook(h);
-    } catch (const std::bad_alloc&) {
-      not_started = make_error_code(boost::system::errc::not_enough_memory);
-    }
-    if (not_started) channel_->bring_down({not_started, {}, h.failure}, {});
-    client_.on_hook_done();
   }
 }
 
@@ -313,11 +365,21 @@ asio::awaitable<void> supervisor::rest(time_point t) {
 void supervisor::start_watchdog() {
   verdict_ = {};
   const std::lock_guard lock(watchdog_mutex_);
-  const unsigned epoch = ++epoch_;
+  ++epoch_;
   if (!watchdog_) return;
   watchdog_->expires_at(options_.connect_timeout ? later(env_->now(), *options_.connect_timeout) : time_point::max());
-  auto strike = [self = shared_from_this(), epoch](error_code ec) { self->on_watchdog(epoch, ec); };
-  watchdog_->async_wait(asio::bind_executor(strand_, std::move(strike)));
+  // Not bound to the strand: what it cannot take for lack of memory would be lost, and the attempt have no limit.
+  watchdog_->async_wait([self = shared_from_this(), where = strand_, epoch = epoch_](error_code ec) {
+    auto strike = [self, epoch, ec] { self->on_watchdog(epoch, ec); };
+    for (bool again = false;; again = true) {
+      try {
+        asio::dispatch(where, strike);
+        return;
+      } catch (const std::bad_alloc&) {
+        if (again) std::this_thread::sleep_for(redelivery_pause);
+      }
+    }
+  });
   // stop() came before there was a wait to end.
   if (stopping()) watchdog_->cancel();
 }
@@ -368,6 +430,7 @@ void supervisor::on_channel_changed() noexcept { alarm_.ring(); }
 
 void supervisor::on_context_shutdown() noexcept {
   stopping_.store(true, std::memory_order_release);
+  shut_down_ = true;
   alarm_.shutdown();
   channel_->shutdown();
   std::unique_ptr<timer> t;

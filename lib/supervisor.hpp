@@ -105,9 +105,9 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     bool dropped = false;
   };
 
-  /// Where the loop is. It ends only with `ended`: what a lack of memory interrupts is begun again where it was.
+  /// Where the loop is. It ends only with `ended`, or with its context: what a lack of memory interrupts, and be it the
+  /// loop itself, is begun again where it was.
   enum class phase {
-    begun,    ///< Nothing was done yet.
     down,     ///< No stream: dials when its client allows it. Left by an attempt that succeeds.
     up,       ///< The users have a stream. Left when it is lost, or given up.
     lost,     ///< That was told, and its user still has it. Left when he gives it up.
@@ -115,10 +115,17 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     ended
   };
 
-  asio::awaitable<void> run(std::shared_ptr<void> keep);
+  class loop_end;
+
+  /// Asio has destroyed the loop in the middle: where what it awaited could not be started for lack of memory.
+  void begin_again(std::shared_ptr<void> keep) noexcept;
+  /// Tells what came of the attempt, or the hook, that ended with the loop.
+  void settle_interrupted() noexcept;
+  asio::awaitable<void> run(std::shared_ptr<void> keep, unsigned loop);
   /// Does what is due in this phase, until another begins or something has changed.
   asio::awaitable<void> go_on();
   asio::awaitable<void> go_up();
+  void end_attempt(attempt a) noexcept;
   void note_lost() noexcept;
   asio::awaitable<attempt> try_once();
   /// The address that was reached serves, or why it has failed behind that.
@@ -126,7 +133,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   /// Why a stream that is connected is not fit for use, if it is not.
   error_code first_look(stream& s) const noexcept;
   asio::awaitable<void> shake_hands(attempt& a);
-  asio::awaitable<void> run_hook(hook h);
+  asio::awaitable<void> run_hook();
+  void end_hook(error_code ec, std::string reason) noexcept;
   /// Until the stream is lost, or the loop to end; runs hooks meanwhile.
   asio::awaitable<void> until_lost();
   /// Until its user has given it up, or the loop is to end.
@@ -150,8 +158,18 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   asio::any_io_executor ex_;
   asio::any_io_executor strand_;
   /// Only on `strand_`.
-  phase phase_ = phase::begun;
-  /// When the stream was opened. Only on `strand_`.
+  phase phase_ = phase::down;
+  /// Counts the loops, so that the end of one that never began, or comes late, is known.
+  unsigned loops_ = 0;
+  std::atomic<unsigned> loop_{0};
+  /// An attempt is under way: the client has allowed it, and was not told of its end. Only on `strand_`.
+  bool dialling_ = false;
+  /// The hook under way, of whose end the client was not told. Only on `strand_`.
+  std::optional<hook> hook_;
+  /// The execution context is going away: nothing runs on it any more.
+  bool shut_down_ = false;
+  /// When the last attempt began, and when the stream was opened. Only on `strand_`.
+  time_point begun_;
   time_point since_;
   /// Of the last attempt. Only on `strand_`.
   std::shared_ptr<const destination> to_;
