@@ -56,8 +56,9 @@ asio::awaitable<std::tuple<error_code, endpoints>> resolve(environment& env, asi
       slot.assign([weak = std::weak_ptr(state)](asio::cancellation_type) {
         auto self = weak.lock();
         if (!self || !self->handler) return;
-        self->complete(asio::error::operation_aborted, {});
         self->drop.emit(asio::cancellation_type::terminal);
+        // Last: it may throw `std::bad_alloc`, and then nobody waits any more either.
+        self->complete(asio::error::operation_aborted, {});
       });
     }
     auto on_resolved = [state](error_code ec, endpoints found) { state->complete(ec, std::move(found)); };

@@ -10,7 +10,6 @@
 
 #include <cocp/connection.hpp>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/strand.hpp>
@@ -39,6 +38,20 @@ struct failure {
 
 asio::any_io_executor make_serial(const asio::any_io_executor& ex) {
   return asio::make_strand(patient_executor<asio::any_io_executor>(ex));
+}
+
+/// Does it as soon as there is memory for it. Where nobody is left who could try again later, nothing is left but to
+/// hold up this thread.
+template <class F>
+void do_or_wait(F f) {
+  for (bool again = false;; again = true) {
+    try {
+      f();
+      return;
+    } catch (const std::bad_alloc&) {
+      if (again) std::this_thread::sleep_for(redelivery_pause);
+    }
+  }
 }
 
 /// Kept by what it is a part of.
@@ -77,8 +90,12 @@ supervisor::supervisor(const asio::any_io_executor& ex, const connection_options
 /// the coroutine that awaits it along, with all that it is part of: then this is destroyed without having been called.
 class supervisor::loop_end {
  public:
+  /// Not bound to this: a loop whose handler is a binder is cancelled by what Asio dispatches, and that takes memory.
+  using cancellation_slot_type = asio::cancellation_slot;
+  cancellation_slot_type get_cancellation_slot() const noexcept { return slot_; }
+
   loop_end(std::shared_ptr<supervisor> whose, std::shared_ptr<void> keep, unsigned loop)
-      : whose_(std::move(whose)), keep_(std::move(keep)), loop_(loop) {}
+      : slot_(whose->cancel_attempt_.slot()), whose_(std::move(whose)), keep_(std::move(keep)), loop_(loop) {}
   loop_end(loop_end&& other) noexcept = default;
   loop_end& operator=(loop_end&&) = delete;
   ~loop_end() {
@@ -93,6 +110,7 @@ class supervisor::loop_end {
   }
 
  private:
+  asio::cancellation_slot slot_;
   std::shared_ptr<supervisor> whose_;
   std::shared_ptr<void> keep_;
   unsigned loop_;
@@ -101,23 +119,16 @@ class supervisor::loop_end {
 void supervisor::start(std::shared_ptr<void> keep) {
   const unsigned loop = ++loops_;
   loop_end end(shared_from_this(), keep, loop);
-  auto bound = asio::bind_cancellation_slot(cancel_attempt_.slot(), std::move(end));
-  asio::co_spawn(strand_, run(std::move(keep), loop), std::move(bound));
+  asio::co_spawn(strand_, run(std::move(keep), loop), std::move(end));
 }
 
 void supervisor::begin_again(std::shared_ptr<void> keep) noexcept {
   if (shut_down_) return;
   settle_interrupted();
-  for (;;) {
-    try {
-      strand_ = make_serial(ex_);
-      start(keep);
-      return;
-    } catch (const std::bad_alloc&) {
-      // Nothing is left but to hold up this thread.
-      std::this_thread::sleep_for(redelivery_pause);
-    }
-  }
+  do_or_wait([&] {
+    strand_ = make_serial(ex_);
+    start(keep);
+  });
 }
 
 void supervisor::settle_interrupted() noexcept {
@@ -363,32 +374,28 @@ asio::awaitable<void> supervisor::rest(time_point t) {
 }
 
 void supervisor::start_watchdog() {
-  verdict_ = {};
   const std::lock_guard lock(watchdog_mutex_);
   ++epoch_;
   if (!watchdog_) return;
-  watchdog_->expires_at(options_.connect_timeout ? later(env_->now(), *options_.connect_timeout) : time_point::max());
-  // Not bound to the strand: what it cannot take for lack of memory would be lost, and the attempt have no limit.
-  watchdog_->async_wait([self = shared_from_this(), where = strand_, epoch = epoch_](error_code ec) {
-    auto strike = [self, epoch, ec] { self->on_watchdog(epoch, ec); };
-    for (bool again = false;; again = true) {
-      try {
-        asio::dispatch(where, strike);
-        return;
-      } catch (const std::bad_alloc&) {
-        if (again) std::this_thread::sleep_for(redelivery_pause);
-      }
-    }
-  });
+  set_watchdog(options_.connect_timeout ? later(env_->now(), *options_.connect_timeout) : time_point::max());
   // stop() came before there was a wait to end.
   if (stopping()) watchdog_->cancel();
+}
+
+void supervisor::set_watchdog(time_point t) {
+  watchdog_->expires_at(t);
+  // Not bound to the strand: what it cannot take for lack of memory would be lost, and the attempt have no limit.
+  watchdog_->async_wait([self = shared_from_this(), where = strand_, epoch = epoch_](error_code ec) {
+    do_or_wait([&] { asio::dispatch(where, [self, epoch, ec] { self->on_watchdog(epoch, ec); }); });
+  });
 }
 
 error_code supervisor::end_watchdog() noexcept {
   const std::lock_guard lock(watchdog_mutex_);
   ++epoch_;
   if (watchdog_) watchdog_->cancel();
-  return verdict_;
+  // It says nothing of an attempt that does not come to have a watch.
+  return std::exchange(verdict_, {});
 }
 
 void supervisor::on_watchdog(unsigned epoch, error_code ec) {
@@ -396,14 +403,22 @@ void supervisor::on_watchdog(unsigned epoch, error_code ec) {
     const std::lock_guard lock(watchdog_mutex_);
     if (epoch != epoch_) return;
   }
-  verdict_ = stopping() ? error_code(errc::closed) : ec ? ec : error_code(errc::timed_out);
+  if (!verdict_) verdict_ = stopping() ? error_code(errc::closed) : ec ? ec : error_code(errc::timed_out);
   std::string_view late;
   if (verdict_ == errc::timed_out) {
     late = late_ending_ == ending::dead ? "keepalive took longer than connect_timeout"
                                         : "on_return took longer than connect_timeout";
   }
   if (handshake_) handshake_->bring_down({verdict_, late, late_ending_}, verdict_);
-  cancel_attempt_.emit(asio::cancellation_type::terminal);
+  try {
+    cancel_attempt_.emit(asio::cancellation_type::terminal);
+  } catch (const std::bad_alloc&) {
+    // It may not have reached what the attempt waits on.
+    do_or_wait([&] {
+      const std::lock_guard lock(watchdog_mutex_);
+      if (epoch == epoch_ && watchdog_) set_watchdog(later(env_->now(), redelivery_pause));
+    });
+  }
 }
 
 void supervisor::stop() noexcept {

@@ -144,6 +144,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   asio::awaitable<void> rest(time_point t);
 
   void start_watchdog();
+  /// Under `watchdog_mutex_`.
+  void set_watchdog(time_point t);
   /// Ends the watch; the verdict, if it has struck.
   error_code end_watchdog() noexcept;
   /// `ec` is set if the watch was ended before its time.
