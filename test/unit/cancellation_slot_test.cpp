@@ -226,6 +226,59 @@ BOOST_AUTO_TEST_CASE(a_handler_may_destroy_its_own_signal) {
   BOOST_TEST(called);
 }
 
+BOOST_AUTO_TEST_CASE(an_operation_ends_though_its_signal_died) {
+  pool_world w;
+  auto lease = w.take();
+  char byte = 0;
+  std::optional<error_code> error;
+  {
+    asio::cancellation_signal cancel;
+    lease->async_read_some(asio::buffer(&byte, 1), asio::bind_cancellation_slot(
+                                                       cancel.slot(), [&](error_code ec, std::size_t) { error = ec; }));
+  }
+  w.peer().send("x");
+  w.settle();
+  BOOST_TEST((error == error_code()));
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_a_read_leaves_a_write_on_its_slot_its_cancellation) {
+  pool_world w;
+  auto lease = w.take();
+  w.peer().stall();
+  asio::cancellation_signal stop;
+  char byte = 0;
+  std::optional<error_code> read;
+  std::optional<error_code> written;
+  lease->async_read_some(asio::buffer(&byte, 1),
+                         asio::bind_cancellation_slot(stop.slot(), [&](error_code ec, std::size_t) { read = ec; }));
+  lease->async_write_some(asio::buffer("x", 1),
+                          asio::bind_cancellation_slot(stop.slot(), [&](error_code ec, std::size_t) { written = ec; }));
+  w.peer().send("x");
+  w.settle();
+  BOOST_TEST((read == error_code()));
+  BOOST_TEST(!written.has_value());
+  stop.emit(any_type);
+  w.settle();
+  BOOST_TEST((written == asio::error::operation_aborted));
+}
+
+BOOST_AUTO_TEST_CASE(a_cancellation_that_comes_behind_an_operation_spoils_no_lease) {
+  pool_world w;
+  auto lease = w.take();
+  asio::cancellation_signal cancel;
+  char byte = 0;
+  std::optional<error_code> error;
+  lease->async_read_some(asio::buffer(&byte, 1),
+                         asio::bind_cancellation_slot(cancel.slot(), [&](error_code ec, std::size_t) { error = ec; }));
+  w.peer().send("x");
+  w.settle();
+  BOOST_TEST((error == error_code()));
+  cancel.emit(any_type);
+  lease.put();
+  w.settle();
+  BOOST_TEST(counters(*w.pool) == "gets 1, connects 1");
+}
+
 BOOST_AUTO_TEST_CASE(a_read_that_waits_for_its_stream_ends_though_its_signal_died) {
   world w;
   w.net().default_result = fake_network::connect_result::refused;
