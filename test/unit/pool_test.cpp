@@ -204,6 +204,16 @@ BOOST_AUTO_TEST_CASE(the_text_has_the_last_connect_error_only_while_it_is_the_re
   BOOST_TEST(!has_error(refusal(w)), "the reason is that it is closed");
 }
 
+BOOST_AUTO_TEST_CASE(the_text_has_no_connect_error_when_as_many_are_up_as_are_wanted) {
+  pool_world w({.size = 3}, {.retry_min = 1h, .retry_max = 1h});
+  w.net().next_results = {connect_result::accepted, connect_result::accepted, connect_result::refused};
+  auto first = w.take();
+  auto second = w.take();
+  BOOST_TEST(refusal(w).find("last error: Connection refused") != std::string::npos, "one more is wanted");
+  w.pool->resize(2);
+  BOOST_TEST(refusal(w).find("last error") == std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(the_text_says_that_attempts_time_out_too) {
   pool_world w({.size = 1}, {.connect_timeout = 1s, .retry_min = 1h, .retry_max = 1h});
   w.net().default_result = connect_result::hangs;
