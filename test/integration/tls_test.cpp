@@ -23,6 +23,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sys/wait.h>
@@ -333,9 +334,17 @@ BOOST_DATA_TEST_CASE(no_session_is_resumed_where_the_context_says_no,
 }
 
 BOOST_DATA_TEST_CASE(no_session_is_resumed_past_the_end_of_the_certificate_that_it_was_made_with,
-                     data::make({tls_version::tls_1_2, tls_version::tls_1_3}), version) {
+                     data::make({tls_version::tls_1_2, tls_version::tls_1_3}) *
+                         data::make({"its own", "that of its authority's"}),
+                     version, whose) {
+  // Nor past that of any other of its chain.
+  const bool own = std::string_view(whose) == "its own";
   const std::time_t end = std::time(nullptr) + 3;
-  tls_server server(io.get_executor(), made.authority.issue_until({"127.0.0.1"}, end), version);
+  std::optional<certificate_authority> mortal;
+  if (!own) mortal.emplace(end);
+  if (!own) context.load_verify_file(mortal->certificate());
+  const key_pair paper = own ? made.authority.issue_until({"127.0.0.1"}, end) : mortal->issue({"127.0.0.1"});
+  tls_server server(io.get_executor(), paper, version);
   run([&]() -> asio::awaitable<void> {
     cocp::pool pool(io, at(server.address()), {.size = 1});
     while (std::time(nullptr) <= end) {

@@ -56,11 +56,23 @@ certificate_authority::certificate_authority() {
            own_.certificate});
 }
 
+certificate_authority::certificate_authority(std::time_t end) : certificate_authority() {
+  openssl({"x509", "-x509toreq", "-copy_extensions", "copyall", "-in", own_.certificate, "-signkey", own_.key, "-out",
+           own_.certificate + ".request"});
+  sign_until(own_, end, "-selfsign");
+}
+
 key_pair certificate_authority::issue(const std::vector<std::string>& names) { return sign(names, 10); }
 
 key_pair certificate_authority::issue_expired(const std::vector<std::string>& names) { return sign(names, -1); }
 
 key_pair certificate_authority::issue_until(const std::vector<std::string>& names, std::time_t end) {
+  key_pair files = ask(names);
+  sign_until(files, end, "-batch");
+  return files;
+}
+
+void certificate_authority::sign_until(const key_pair& files, std::time_t end, const std::string& how) {
   // `openssl x509` counts in days; `openssl ca` knows times, and keeps books.
   const std::string books = directory_.path() / "books";
   std::ofstream(books, std::ios::app).flush();
@@ -73,10 +85,8 @@ key_pair certificate_authority::issue_until(const std::vector<std::string>& name
   ::gmtime_r(&end, &parts);
   std::ostringstream when;
   when << std::put_time(&parts, "%Y%m%d%H%M%SZ");
-  key_pair files = ask(names);
-  openssl({"ca", "-batch", "-notext", "-config", configuration, "-md", "sha256", "-enddate", when.str(), "-cert",
+  openssl({"ca", how, "-batch", "-notext", "-config", configuration, "-md", "sha256", "-enddate", when.str(), "-cert",
            own_.certificate, "-keyfile", own_.key, "-in", files.certificate + ".request", "-out", files.certificate});
-  return files;
 }
 
 key_pair certificate_authority::ask(const std::vector<std::string>& names) {

@@ -22,6 +22,8 @@ class certificate_authority {
  public:
   /// \throws std::exception when there is no `openssl` in PATH, or it fails
   certificate_authority();
+  /// The same, whose own certificate's time is over at that time (POSIX), sooner than what it signs.
+  explicit certificate_authority(std::time_t end);
 
   /// The path of its own certificate, to be trusted or not.
   std::string certificate() const { return own_.certificate; }
@@ -39,6 +41,8 @@ class certificate_authority {
   void openssl(std::vector<std::string> arguments);
   /// Makes a key, and asks for a certificate in a file beside the one it is to have.
   key_pair ask(const std::vector<std::string>& names);
+  /// Signs the request beside `files.certificate`.
+  void sign_until(const key_pair& files, std::time_t end, const std::string& how);
   key_pair sign(const std::vector<std::string>& names, int days);
 
   temporary_directory directory_;
