@@ -84,8 +84,9 @@ class parked_operations final : public boost::asio::execution_context::service {
 
     void complete(Args... args) override {
       auto where = boost::asio::get_associated_executor(handler, boost::asio::any_completion_executor(work));
-      boost::asio::post(work, boost::asio::bind_executor(
-                                  where, [h = std::move(handler), args...]() mutable { std::move(h)(args...); }));
+      boost::asio::post(work, boost::asio::bind_executor(where, [h = std::move(handler), args...]() mutable {
+                          std::move(h)(std::move(args)...);
+                        }));
     }
 
     std::shared_ptr<void> use;

@@ -63,6 +63,16 @@ class trial {
   world& w() { return world_; }
   cocp::pool& pool() { return *pool_; }
 
+  /// The context is to go as soon as one has failed.
+  bool abrupt = false;
+  bool closed = false;
+  /// Attempts, and hooks, that are said to have taken too long.
+  unsigned timeouts = 0;
+  /// What a scenario has found.
+  std::string found;
+
+  bool has_ended() const { return abrupt && !failing_allocations::armed(); }
+
   /// What the program does; it may be told that there is no memory.
   template <class F>
   bool attempt(F f) {
@@ -76,7 +86,7 @@ class trial {
 
   void go(cocp::duration d) {
     const auto end = world_.net().elapsed() + d;
-    while (!attempt([&] { world_.advance(end - world_.net().elapsed()); })) {
+    while (!has_ended() && !attempt([&] { world_.advance(end - world_.net().elapsed()); })) {
     }
   }
 
@@ -84,7 +94,9 @@ class trial {
   /// allocation fails (strand_executor_service::create_implementation in 1.81).
   void make(const cocp::pool_options& options, const char* address = "10.0.0.1:7") {
     const failing_allocations::spare s;
-    cocp::connection_options dial{.address = address, .logger = [m = mark_](const cocp::event&) {}};
+    cocp::connection_options dial{.address = address, .logger = [this, m = mark_](const cocp::event& e) {
+                                    timeouts += e.error == errc::timed_out;
+                                  }};
     if (options.on_return) dial.on_connect = greet;
     pool_.emplace(world_.io(), std::move(dial), options);
   }
@@ -123,7 +135,7 @@ class trial {
   /// Nothing hangs, nothing is lost, and it serves again.
   std::string verdict() {
     failing_allocations::arm(0);
-    std::string wrong = serves_again();
+    std::string wrong = found + serves_again();
     for (const auto& c : calls_) {
       if (c->ends != (c->started ? 1u : 0u)) wrong += " a get ended " + std::to_string(c->ends) + " times;";
     }
@@ -143,6 +155,16 @@ class trial {
     return wrong;
   }
 
+  /// Nothing is left when the context goes now.
+  std::string end() {
+    failing_allocations::arm(0);
+    for (const auto& c : calls_) c->lease.put();
+    world_.destroy_context();
+    calls_.clear();
+    pool_.reset();
+    return mark_.use_count() == 1 ? "" : " something is left;";
+  }
+
  private:
   std::string serves_again() {
     for (const auto& c : calls_) c->lease.put();
@@ -150,7 +172,7 @@ class trial {
     std::string wrong;
     for (const auto& c : calls_) c->lease.put();
     const auto before = pool_->stats();
-    if (closed_) return wrong;
+    if (closed) return wrong;
     for (std::size_t i = 0; i < before.size; ++i) get(5s);
     world_.advance(10s);
     for (std::size_t i = calls_.size() - before.size; i < calls_.size(); ++i) {
@@ -163,10 +185,6 @@ class trial {
     return wrong;
   }
 
- public:
-  bool closed_ = false;
-
- private:
   const std::shared_ptr<int> mark_ = std::make_shared<int>();
   world world_;
   std::optional<cocp::pool> pool_;
@@ -223,6 +241,46 @@ void an_outage(trial& t) {
   t.go(2s);
   t.w().net().default_result = fake_network::connect_result::accepted;
   t.go(6s);
+}
+
+void an_attempt_that_hangs(trial& t) {
+  t.w().net().default_result = fake_network::connect_result::hangs;
+  t.make({.size = 1});
+  t.go(6s);
+  if (t.timeouts > 1) t.found += " the second attempt failed with the verdict on the first;";
+  t.w().net().default_result = fake_network::connect_result::accepted;
+  t.go(6s);
+}
+
+void hooks_that_hang(trial& t) {
+  t.make({.size = 1, .allow_unread = true, .on_return = greet});
+  t.go(6s);
+  t.w().net().on_accept = [](fake_peer& p) { p.send("ok"); };
+  t.go(6s);
+  t.attempt([&] { t.pool().try_get().put(); });
+  t.w().net().on_accept = [](fake_peer& p) { p.send("okokokokokokokok"); };
+  t.go(6s);
+}
+
+// A limit that is moved up has its timer set anew at once; one that is moved back, when it goes off too early.
+void operations_that_expire(trial& t) {
+  // A read may be outstanding when this returns.
+  static char byte = 0;
+  static unsigned ends = 0;
+  t.make({.size = 1});
+  t.go(10ms);
+  for (const auto& [first, second] : {std::pair(3s, 1s), std::pair(1s, 3s)}) {
+    auto& c = t.get();
+    t.go(1s);
+    if (!c.lease) return;
+    ends = 0;
+    for (const cocp::duration limit : {first, second}) t.attempt([&] { c.lease->expires_after(limit); });
+    const auto into = asio::buffer(&byte, 1);
+    const bool started = t.attempt([&] { c.lease->async_read_some(into, [](error_code, auto) { ++ends; }); });
+    t.go(4s);
+    if (started && !t.has_ended() && ends != 1) t.found += " a read has outlasted its limit;";
+    c.lease.put();
+  }
 }
 
 void discarded(trial& t) {
@@ -285,12 +343,33 @@ void closed(trial& t) {
   auto held = t.pool().try_get();
   auto other = t.pool().try_get();
   t.get();
-  t.closed_ = true;
+  t.closed = true;
   t.pool().close();
   t.get();
   t.go(10ms);
   held.put();
   other.put();
+  t.go(10ms);
+}
+
+void closed_while_an_attempt_hangs(trial& t) {
+  t.w().net().default_result = fake_network::connect_result::hangs;
+  t.make({.size = 1});
+  t.get();
+  t.go(1s);
+  t.closed = true;
+  t.pool().close();
+  t.go(10ms);
+}
+
+void closed_while_hooks_run(trial& t) {
+  t.w().net().on_accept = [](fake_peer& p) { p.send("ok"); };
+  t.make({.size = 2, .allow_unread = true, .on_return = greet});
+  t.go(10ms);
+  t.attempt([&] { t.pool().try_get().put(); });
+  t.go(10ms);
+  t.closed = true;
+  t.pool().close();
   t.go(10ms);
 }
 
@@ -304,10 +383,24 @@ struct scenario {
 #define SCENARIO(name) \
   scenario { #name, name }
 const scenario scenarios[] = {
-    SCENARIO(start_up),  SCENARIO(named),     SCENARIO(get_put_and_hand_off), SCENARIO(cancelled),
-    SCENARIO(an_outage), SCENARIO(discarded), SCENARIO(lost_when_idle),       SCENARIO(hooks),
-    SCENARIO(resized),   SCENARIO(aged),      SCENARIO(readdressed),          SCENARIO(reported),
+    SCENARIO(start_up),
+    SCENARIO(named),
+    SCENARIO(get_put_and_hand_off),
+    SCENARIO(cancelled),
+    SCENARIO(an_outage),
+    SCENARIO(an_attempt_that_hangs),
+    SCENARIO(discarded),
+    SCENARIO(lost_when_idle),
+    SCENARIO(operations_that_expire),
+    SCENARIO(hooks),
+    SCENARIO(hooks_that_hang),
+    SCENARIO(resized),
+    SCENARIO(aged),
+    SCENARIO(readdressed),
+    SCENARIO(reported),
     SCENARIO(closed),
+    SCENARIO(closed_while_an_attempt_hangs),
+    SCENARIO(closed_while_hooks_run),
 };
 #undef SCENARIO
 
@@ -328,6 +421,20 @@ BOOST_DATA_TEST_CASE(whichever_fails_nothing_hangs_or_is_lost_and_the_pool_serve
   }
   BOOST_TEST_MESSAGE("each of " << n - 1 << " allocations has failed");
   BOOST_TEST(n > 5u);
+}
+
+BOOST_DATA_TEST_CASE(a_context_that_goes_when_one_has_failed_takes_all_along, scenarios, s) {
+  for (std::size_t n = 1;; ++n) {
+    BOOST_REQUIRE(n < 2000u);
+    trial t;
+    t.abrupt = true;
+    failing_allocations::arm(n);
+    s.run(t);
+    const bool ended = failing_allocations::armed();
+    const std::string wrong = t.end();
+    BOOST_TEST(wrong == "", "without the allocation " << n << ':' << wrong);
+    if (ended) break;
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
