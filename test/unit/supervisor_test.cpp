@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp/pool.hpp>
 #include <functional>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 
@@ -349,6 +351,24 @@ BOOST_AUTO_TEST_CASE(the_attempt_failed_when_it_leaves_an_operation_outstanding)
   BOOST_TEST(left.has_value());
   BOOST_TEST((left && *left));
   BOOST_TEST(told(w.log).starts_with("connect_failed 10.0.0.1:7: handshake failed (on_connect left an operation"));
+  BOOST_TEST(w.net().open() == 0u);
+  BOOST_TEST(w.net().destroyed_in_use == 0u);
+  w.advance(1s);
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+}
+
+BOOST_AUTO_TEST_CASE(the_attempt_failed_when_its_coroutine_is_destroyed) {
+  // As one is that waits on another context when that goes.
+  auto other = std::make_unique<asio::io_context>();
+  unsigned runs = 0;
+  pool_world w({.size = 1}, with([&](cocp::connection&) -> asio::awaitable<void> {
+                 auto there = asio::bind_executor(other->get_executor(), asio::use_awaitable);
+                 if (++runs == 1) co_await asio::post(there);
+               }));
+  w.settle();
+  other.reset();
+  w.settle();
+  BOOST_TEST(w.log.count(event_kind::connect_failed) == 1u);
   BOOST_TEST(w.net().open() == 0u);
   BOOST_TEST(w.net().destroyed_in_use == 0u);
   w.advance(1s);
