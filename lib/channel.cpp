@@ -104,6 +104,9 @@ void channel::end_slowly(unsigned operation, error_code& ec, bool moved, endpoin
     } else if (ec) {
       lose({ec, {}, ending::lost}, word::broken, {}, ended);
     }
+    if (ec && ec != asio::error::operation_aborted && ec != asio::error::not_found && operation == reading) {
+      read_all_ = true;
+    }
     if (ec && who) *who = who_;
     const unsigned now = word_.clear(operation) & ~operation;
     if (now & word::up) {
@@ -206,6 +209,7 @@ bool channel::open(std::unique_ptr<stream>& s, endpoint_label who) {
     if (gone_) return false;
     stream_ = std::move(s);
     socket_ = stream_->plain();
+    read_all_ = false;
     who_ = std::move(who);
     verdict_ = {};
     write_error_ = {};

@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(an_answer_that_came_before_the_request_was_sent_is_read_by_
     co_await conn->read_until(asio::dynamic_buffer(answer), '\n');
     BOOST_TEST(answer == "too large\n");
     char more = 0;
-    BOOST_TEST((co_await failure(conn->read_some(asio::buffer(&more, 1)))) == failed);
+    for (int i = 0; i < 3; ++i) BOOST_TEST((co_await failure(conn->read_some(asio::buffer(&more, 1)))) == failed);
     BOOST_TEST((co_await failure(conn->write(asio::buffer("x", 1)))) == failed);
     BOOST_TEST(pool.stats().disconnects == 1u);
     BOOST_TEST(conn->generation() == 1u);
@@ -154,6 +154,52 @@ BOOST_AUTO_TEST_CASE(so_it_is_with_beast) {
     BOOST_TEST(response.result_int() == 413u);
     BOOST_TEST(conn->generation() == 1u);
   });
+}
+
+// A socket tells of its end once.
+BOOST_AUTO_TEST_CASE(whatever_waits_behind_a_read_is_told_of_the_end_too) {
+  server.behave_once({step::receive{1}, step::close{}});
+  with_lease([&](cocp::pool& pool, cocp::lease& conn) -> asio::awaitable<void> {
+    pool.close();
+    std::array<char, 2> in{};
+    std::array<std::optional<error_code>, 2> ended;
+    for (std::size_t i = 0; i < 2; ++i) {
+      conn->async_read_some(asio::buffer(&in[i], 1), [&ended, i](error_code ec, std::size_t) { ended[i] = ec; });
+    }
+    co_await conn->write(asio::buffer("x", 1));
+    co_await until([&] { return ended[0] && ended[1]; });
+    for (const auto& ec : ended) BOOST_TEST((ec == asio::error::eof));
+  });
+}
+
+// Until it takes no more (shutdown(2) of its sending half).
+BOOST_AUTO_TEST_CASE(a_peer_that_has_sent_its_last_still_gets_what_is_written) {
+  asio::ip::tcp::acceptor listener(io, {asio::ip::address_v4::loopback(), 0});
+  std::string got(5, '\0');
+  auto peer = [&]() -> asio::awaitable<void> {
+    auto socket = co_await listener.async_accept(asio::use_awaitable);
+    co_await asio::async_read(socket, asio::buffer(got, 1), asio::use_awaitable);
+    socket.shutdown(asio::ip::tcp::socket::shutdown_send);
+    co_await asio::async_read(socket, asio::buffer(got) + 1, asio::use_awaitable);
+  };
+  bool served = false;
+  asio::co_spawn(io, peer(), [&](std::exception_ptr e) { served = !e; });
+  auto user = [&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, "127.0.0.1:" + std::to_string(listener.local_endpoint().port()), {.size = 1});
+    cocp::lease conn = co_await pool.get();
+    co_await conn->write(asio::buffer("1", 1));
+    char b = 0;
+    BOOST_TEST((co_await failure(conn->read_some(asio::buffer(&b, 1)))) == asio::error::eof);
+    co_await conn->write(asio::buffer("more", 4));
+    BOOST_TEST((co_await failure(conn->read_some(asio::buffer(&b, 1)))) == asio::error::eof);
+    co_await until([&] { return served; });
+    BOOST_TEST(got == "1more");
+    BOOST_TEST(conn->generation() == 1u);
+    conn.put();
+    co_await pool.drain();
+    server.stop_listening();
+  };
+  run(io, user());
 }
 
 BOOST_AUTO_TEST_CASE(of_two_pumps_neither_goes_on_in_another_stream) {

@@ -8,9 +8,11 @@
 #include <cocp/impl/stream_word.hpp>
 #include <cocp/impl/waiter.hpp>
 
+#include <boost/asio/append.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associator.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/recycling_allocator.hpp>
@@ -93,7 +95,7 @@ enum class ending {
   lost,     ///< It failed, or its peer ended it.
   dirty,    ///< Given up: what state a user left it in is not known.
   dead,     ///< Given up: it did not answer.
-  aged,     ///< Given up: another has taken its place.
+  aged,     ///< Given up: it had grown old, and is redialled in its own place.
   moved,    ///< Given up: the pool has another address now.
   surplus,  ///< Given up: nobody needs it.
 };
@@ -310,6 +312,8 @@ class COCP_API channel final : public wait_owner, public std::enable_shared_from
   raw_stream raw_{*this};
   /// Touched only by whoever has begun to read, and to write.
   bool has_read_ = false;
+  /// A read has found the end of the stream. (Reset while down and drained.)
+  bool read_all_ = false;
   unsigned char eager_writes_ = 0;
 
   asio::any_io_executor ex_;
@@ -494,7 +498,15 @@ Buffer first_buffer(const Buffers& buffers) noexcept {
 template <class Buffers, class Handler>
 void channel::raw_stream::async_read_some(const Buffers& buffers, Handler&& handler) {
   // Asio's async_read_until reads nothing, in order to complete later, if it has found what it looks for.
-  if (asio::buffer_size(buffers) != 0) channel_.has_read_ = true;
+  if (asio::buffer_size(buffers) != 0) {
+    channel_.has_read_ = true;
+    if (channel_.read_all_ && channel_.stream_) [[unlikely]] {
+      // Behind its end a socket has nothing more to tell Asio's reactor: another read might wait for ever.
+      const error_code end = asio::error::eof;
+      asio::post(channel_.ex_, asio::append(std::forward<Handler>(handler), end, std::size_t{0}));
+      return;
+    }
+  }
   if (plain_socket* s = channel_.socket_) [[likely]] {
     s->async_read_some(buffers, std::forward<Handler>(handler));
   } else if (stream* other = channel_.stream_.get()) {
