@@ -111,7 +111,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     down,     ///< No stream: dials when its client allows it. Left by an attempt that succeeds.
     up,       ///< The users have a stream. Left when it is lost, or given up.
     lost,     ///< That was told, and its user still has it. Left when he gives it up.
-    stopped,  ///< `stop` or `retire` was called.
+    stopped,  ///< `stop` or `retire` was called. Left when all completions were delivered.
     ended
   };
 

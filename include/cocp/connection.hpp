@@ -62,8 +62,10 @@ class supervisor;
 /// \par Cancellation
 /// Operations honour the handler's cancellation slot as Asio's sockets do, and all of its types while they wait. A
 /// cancelled operation leaves the stream up, and a lease dirty. The slot may go before the operation has ended, or
-/// serve another operation: then this one cannot be cancelled any more. \par Lifetime The destructor closes. It blocks
-/// on nothing. Buffers must stay valid until the handler of the operation was called, as for a socket.
+/// serve another operation: then this one cannot be cancelled any more.
+/// \par Lifetime
+/// The destructor closes. It blocks on nothing. Buffers must stay valid until the handler of the operation was called,
+/// as for a socket.
 class COCP_API connection {
  public:
   /// Holds any executor.

@@ -26,6 +26,10 @@ namespace cocp::detail {
 /// Those with a star are made under the channel's mutex, and so are all changes of the other bits. The others are one
 /// atomic step each, and take back what they have done in no case: so any interleaving of them is one of the steps.
 ///
+/// Who ends the other bits: `queued`, whoever takes the last one from the queue; `used`, `asked`, `dirty`, `timed` and
+/// `closed` (if not for good), the end of the lease; `expired`, that or a new limit; `apart`, that or a `ready` that
+/// has succeeded; what belongs to a stream, `open`; `orphaned`, nobody: the last operation deletes it all.
+///
 /// Each event is a function of the word, without memory or effect; `step` applies it.
 class stream_word {
  public:
