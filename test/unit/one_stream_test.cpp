@@ -261,6 +261,22 @@ BOOST_AUTO_TEST_CASE(an_end_of_file_ends_reads_only) {
   BOOST_TEST(w.net().attempts.size() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(a_write_that_fails_behind_an_end_of_file_ends_writes_and_says_why) {
+  leased w;
+  w.lose(asio::error::eof);
+  w.peer().fail_write(asio::error::broken_pipe);
+  auto written = w.watch(w.lease->write(asio::buffer("more", 4)));
+  w.settle();
+  BOOST_TEST(written->error == asio::error::broken_pipe);
+  auto refused = w.watch(w.lease->write(asio::buffer("more", 4)));
+  auto read = w.watch(w.lease->read_some(asio::buffer(w.in)));
+  w.advance(1s);
+  BOOST_TEST(refused->error == asio::error::broken_pipe);
+  BOOST_TEST(read->error == asio::error::eof);
+  BOOST_TEST(w.log.count(event_kind::disconnected) == 1u);
+  BOOST_TEST(w.net().attempts.size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(of_two_pumps_neither_goes_on_in_another_stream) {
   leased w;
   auto old = w.net().peers.back();
@@ -434,6 +450,27 @@ BOOST_AUTO_TEST_CASE(a_part_that_ends_after_the_consent_reports_the_loss) {
   BOOST_TEST((read.error == asio::error::broken_pipe));
   BOOST_TEST(read.bytes == 4u);
   BOOST_TEST(ready->value.has_value());
+}
+
+// It may be a later part of a composed operation.
+BOOST_AUTO_TEST_CASE(what_waits_behind_an_operation_is_not_for_the_stream_after_the_consent) {
+  asio::io_context other;
+  leased w;
+  auto old = w.net().peers.back();
+  result first;
+  result second;
+  w.lease->async_read_some(asio::buffer(w.in), asio::bind_executor(other, first.handler()));
+  w.lease->async_read_some(asio::buffer(w.in), second.handler());
+  old->fail_write(asio::error::broken_pipe);
+  w.watch(w.lease->write(asio::buffer("x", 1)));
+  w.settle();
+  auto ready = w.watch(w.lease->ready());
+  w.settle();
+  BOOST_TEST((second.error == asio::error::broken_pipe));
+  other.run();
+  w.advance(1s);
+  BOOST_TEST(ready->value.has_value());
+  BOOST_TEST((first.error == asio::error::broken_pipe));
 }
 
 BOOST_AUTO_TEST_CASE(a_consent_that_was_given_up_lets_nothing_through) {
