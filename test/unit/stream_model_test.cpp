@@ -7,7 +7,8 @@
 // run.
 //
 // A peer answers all that a lease has asked at once, and a user asks nothing while an answer is there that he has not
-// read: what is pipelined no pool can tell apart.
+// read: what is pipelined no pool can tell apart. The connection that stands alone has one user, who may ask and be
+// answered as he likes: so a stream is lost with one direction in the middle of an answer and the other in a request.
 
 #include "support/pool_world.hpp"
 #include "support/sanitized.hpp"
@@ -246,7 +247,7 @@ class model {
   }
 
   void start(const std::shared_ptr<user>& u, bool write) {
-    if (u->outstanding >= 5 || (write && has_answer(*u))) return;
+    if (u->outstanding >= 5 || (write && !u->alone && has_answer(*u))) return;
     auto o = std::make_shared<op>();
     do {
       next_label_ = (next_label_ + 1) % 251;
@@ -361,6 +362,8 @@ class model {
         break;
       case 2:
         f.peer->fail_write(asio::error::broken_pipe);
+        // Its last answer may be on the way.
+        if (pick(2) == 0) answer(f);
         break;
       case 3:
       case 4:
@@ -379,7 +382,7 @@ class model {
   }
 
   void answer(far_end& f) {
-    if (!f.owes || f.asked_by->writes != 0) return;
+    if (!f.owes || (!f.asked_by->alone && f.asked_by->writes != 0)) return;
     f.owes = false;
     f.peer->send(std::string(1 + pick(4), static_cast<char>(f.label * labels + f.asked_by->id)));
   }
