@@ -218,6 +218,8 @@ BOOST_AUTO_TEST_CASE(one_that_fails_so_is_a_wish_all_the_same) {
     auto got = w.get();
     w.advance(1s);
     BOOST_TEST(got->error == asio::error::connection_refused);
+    // Nobody waits for it, and yet it is not given up.
+    BOOST_TEST(w.pool->stats().wanted == 1u);
   }
   w.net().default_result = connect_result::accepted;
   w.get();

@@ -301,7 +301,7 @@ BOOST_AUTO_TEST_CASE(dials_that_nobody_waits_for_any_more_are_given_up) {
 
 BOOST_AUTO_TEST_CASE(a_dial_is_kept_as_long_as_somebody_asks_who_may_not_wait) {
   pool_world w({.size = 1, .min_size = 0, .idle_timeout = 10s, .max_waiting = 0},
-               {.connect_timeout = 1min, .on_connect = [](cocp::connection& c) -> asio::awaitable<void> {
+               {.connect_timeout = std::nullopt, .on_connect = [](cocp::connection& c) -> asio::awaitable<void> {
                   char b = 0;
                   const auto buffer = asio::buffer(&b, 1);
                   co_await c.read(buffer);
