@@ -206,9 +206,12 @@ class life : public pool_world {
     net().results_at.clear();
     // As many of a name's addresses as an attempt has time for may be bad.
     net().names["db"] = {"10.0.0.1", "10.0.0.2"};
-    net().results_at["10.0.0.1:7"] = connect_result::refused;
-    if (!drawn_.dial.connect_timeout || *drawn_.dial.connect_timeout >= 1s) {
-      net().results_at["10.0.0.1:7"] = connect_result::hangs;
+    bad_behind_connect_ = dice_.one_in(2);
+    if (!bad_behind_connect_) {
+      net().results_at["10.0.0.1:7"] = connect_result::refused;
+      if (!drawn_.dial.connect_timeout || *drawn_.dial.connect_timeout >= 1s) {
+        net().results_at["10.0.0.1:7"] = connect_result::hangs;
+      }
     }
     const char* const good[] = {"10.0.0.3:7", "db:7"};
     pool->readdress(good[dice_.below(2)]);
@@ -231,7 +234,9 @@ class life : public pool_world {
     // One attempt that had begun, the delay, and one that succeeds; and those in front.
     // Where nothing limits an attempt, an address that fails behind its connect is held back for five seconds.
     const duration attempt = drawn_.dial.connect_timeout.value_or(6s) + answer_after + 500ms;
-    return 2 * attempt + drawn_.dial.retry_max + 2 * drawn_.dial.retry_min + 2s;
+    const duration served = 2 * attempt + drawn_.dial.retry_max + 2 * drawn_.dial.retry_min + 2s;
+    // An attempt is lost to an address that accepts and is no good.
+    return bad_behind_connect_ ? served + attempt + drawn_.dial.retry_max : served;
   }
 
   void expect_all_served() {
@@ -314,7 +319,7 @@ class life : public pool_world {
   }
 
   void accepted(fake_peer& p) {
-    if (closes_) {
+    if (closes_ || (bad_behind_connect_ && net().attempted.back() == "10.0.0.1:7")) {
       p.fin();
     } else if (drawn_.hello == greeting::at_once) {
       p.send("!");
@@ -386,6 +391,8 @@ class life : public pool_world {
   const draw& drawn_;
   std::size_t size_;
   bool closes_ = false;
+  /// The first address of the name accepts, and closes then.
+  bool bad_behind_connect_ = false;
   std::vector<user> users_;
   std::multimap<duration, std::shared_ptr<fake_peer>> answers_;
 };
