@@ -120,6 +120,28 @@ BOOST_DATA_TEST_CASE(of_all_connections_is_mended_within_100_ms_and_before_anybo
   });
 }
 
+BOOST_DATA_TEST_CASE(of_one_with_unread_bytes_is_noticed_all_the_same, data::make(deaths), death) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor());
+    cocp::pool pool(io, at(server), {.size = 1, .allow_unread = true});
+    co_await pool.ready();
+    co_await until([&] { return server.open() == 1; });
+    server.push_all("bye");
+    death.of(server);
+    co_await until([&] { return pool.stats().connects == 2 && pool.stats().connected == 1; });
+    BOOST_TEST(pool.stats().replaced_dead == 1u);
+
+    // Nor is it given out in the turn in which it dies.
+    co_await until([&] { return server.open() == 1; });
+    server.push_all("bye");
+    death.of(server);
+    BOOST_TEST(!pool.try_get());
+    BOOST_TEST(pool.stats().replaced_dead == 2u);
+    co_await pool.drain();
+    server.stop_listening();
+  });
+}
+
 BOOST_DATA_TEST_CASE(reaches_nobody_who_asks_in_the_same_turn, data::make(deaths), death) {
   run([&]() -> asio::awaitable<void> {
     scripted_server server(io.get_executor());
