@@ -96,6 +96,20 @@ BOOST_AUTO_TEST_CASE(a_refusal_costs_nothing) {
   BOOST_TEST(w.pool->stats().connect_failures == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(an_address_that_refused_comes_last_the_next_time_however_the_resolver_orders_them) {
+  for (const texts& order : {texts{"10.0.0.1", "10.0.0.2"}, texts{"10.0.0.2", "10.0.0.1"}}) {
+    named w({"10.0.0.1", "10.0.0.2"});
+    w.net().results_at["10.0.0.1:7"] = connect_result::refused;
+    w.advance(1s);
+    BOOST_TEST(w.net().attempted == (texts{"10.0.0.1:7", "10.0.0.2:7"}), boost::test_tools::per_element());
+    w.net().names["db"] = order;
+    w.net().attempted.clear();
+    w.peer().fin();
+    w.advance(1s);
+    BOOST_TEST(w.net().attempted == texts{"10.0.0.2:7"}, boost::test_tools::per_element());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_attempt_fails_when_all_addresses_have) {
   named w({"10.0.0.1", "10.0.0.2", "10.0.0.3"});
   w.net().default_result = connect_result::refused;

@@ -283,6 +283,15 @@ BOOST_AUTO_TEST_CASE(a_redial_that_takes_long_holds_its_place) {
   BOOST_TEST(gauges(*w.pool) == "2 connected, 2 idle, 0 leased, 0 connecting, 0 waiting");
 }
 
+BOOST_AUTO_TEST_CASE(what_grows_old_together_is_dialled_together) {
+  // An age says nothing of the endpoint, so the gate stays open.
+  pool_world w({.size = 20, .max_lifetime = 1h}, {.connect_timeout = std::nullopt});
+  w.settle();
+  w.net().default_result = connect_result::hangs;
+  w.advance(1h);
+  BOOST_TEST(gauges(*w.pool) == "18 connected, 18 idle, 0 leased, 2 connecting, 0 waiting");
+}
+
 BOOST_AUTO_TEST_CASE(one_that_is_redialled_is_young_again) {
   pool_world w({.size = 1, .max_lifetime = 1h});
   for (int i = 0; i < 10; ++i) {

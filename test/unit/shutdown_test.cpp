@@ -170,6 +170,27 @@ BOOST_DATA_TEST_CASE(waits_on_another_context_end_with_closed, data::make({false
   BOOST_TEST(!errors[2].has_value());
 }
 
+BOOST_AUTO_TEST_CASE(waits_for_a_stream_on_another_context_end_with_closed) {
+  asio::io_context other;
+  world w;
+  w.net().default_result = fake_network::connect_result::hangs;
+  cocp::connection conn(w.io(), {.address = "10.0.0.1:7"});
+  const auto up = start(other.get_executor(), conn.ready());
+  other.poll();
+  char b = 0;
+  std::optional<error_code> read;
+  std::optional<error_code> own;
+  conn.async_read_some(asio::buffer(&b, 1), asio::bind_executor(other, [&](error_code ec, std::size_t) { read = ec; }));
+  conn.async_write_some(asio::buffer("x", 1), [&](error_code ec, std::size_t) { own = ec; });
+  w.settle();
+  w.destroy_context();
+  other.restart();
+  other.run();
+  BOOST_TEST((*up == errc::closed));
+  BOOST_TEST((read == errc::closed));
+  BOOST_TEST(!own.has_value());
+}
+
 BOOST_AUTO_TEST_CASE(a_drain_on_another_context_ends_with_closed) {
   asio::io_context other;
   pool_world w;
