@@ -591,6 +591,17 @@ void channel::on_timer() {
   complete_all(ended);
 }
 
+void channel::look_at_limit() noexcept {
+  if (!(word_.load() & word::timed)) return;
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    if (deadline_ == time_point::max() || env_->now() < deadline_) return;
+    expire(ended);
+  }
+  complete_all(ended);
+}
+
 void channel::expire(wait_list& refused) noexcept {
   deadline_ = time_point::max();
   const unsigned now = word_.set(word::expired);

@@ -102,6 +102,7 @@ boost::asio::awaitable<void> connection::write_rest(detail::operation<detail::ch
   auto start = [this, &op, &buffers, told](auto handler) {
     work rest{std::move(buffers)};
     if (op) {
+      channel_->look_at_limit();
       detail::start_begun(std::move(op), rest, told, std::move(handler));
     } else {
       detail::start_operation(*channel_, std::move(rest), told, std::move(handler));

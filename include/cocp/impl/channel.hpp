@@ -186,6 +186,9 @@ class COCP_API channel final : public wait_owner, public std::enable_shared_from
 
   /// Who writes: true if so many writes in a row have ended at once that the next is to go through the scheduler.
   bool is_greedy() noexcept { return ++eager_writes_ % most_at_once == 0; }
+  /// Who writes, before he lets others run: the limit of `expires_after` may have passed, and its timer comes after
+  /// whoever else is due.
+  void look_at_limit() noexcept;
 
   /// Waits until `w.operation()` may start, or, for 0, until the stream is up: in a lease, the consent to go on with
   /// another. `w` completes through its executor.
