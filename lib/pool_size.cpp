@@ -144,8 +144,10 @@ void pool_core::retire_idle() noexcept {
   slot_list old;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_ || next_age_ > tick_) return;
+    if (next_age_ > tick_) return;
     next_age_ = time_point::max();
+    // What is closed grows no older, however long a lease keeps the housekeeper.
+    if (closed_) return;
     for (const auto& s : slots_) {
       if (!s->wanted || s->owner == slot_owner::supervisor || is_outdated(*s)) continue;
       next_age_ = std::min(next_age_, next_retirement(s->retire_at, *options_.max_lifetime, tick_));

@@ -78,6 +78,27 @@ BOOST_AUTO_TEST_CASE(a_drain_that_was_given_up_does_not_keep_the_context) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_drain_that_waits_for_a_lease_does_not_spin_whatever_has_become_due) {
+  const auto ping = [](cocp::connection&) -> asio::awaitable<void> { co_return; };
+  const cocp::pool_options all[] = {
+      {.size = 2, .max_lifetime = 1s},
+      {.size = 2, .min_size = 1, .idle_timeout = 1s},
+      {.size = 2, .keepalive = ping, .keepalive_interval = 1s},
+      {.size = 2, .report_leases = cocp::lease_report{1s}},
+  };
+  for (const auto& options : all) {
+    pool_world w(options);
+    auto lease = w.take();
+    const auto drained = w.watch(w.pool->drain());
+    unsigned handlers = 0;
+    while (handlers < 1000 && w.step()) ++handlers;
+    BOOST_TEST(handlers < 1000u, "options " << &options - all);
+    lease.put();
+    w.settle();
+    BOOST_TEST(drained->done);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_watch_of_a_connection_that_was_idle_does_not_keep_the_context_during_its_lease) {
   pool_world w;
   w.advance(200ms);
