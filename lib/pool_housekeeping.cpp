@@ -129,6 +129,8 @@ void pool_core::look_at_idle() noexcept {
       ++i;
       start_moving(s);
       if (due == duty::watch) {
+        // Before it begins: once it has, it may end on another thread.
+        s.watched = true;
         to_watch.push_back(s);
       } else if (due == duty::keepalive) {
         to_keep.push_back(s);
@@ -157,15 +159,15 @@ void pool_core::look_at_idle() noexcept {
   while (!to_watch.empty()) {
     slot& s = to_watch.front();
     to_watch.pop_front();
-    bool watched = true;
+    bool begun = true;
     try {
       watch(s);
     } catch (const std::bad_alloc&) {
       // Next time.
-      watched = false;
+      begun = false;
     }
     std::unique_lock lock(mutex_);
-    s.watched = watched;
+    if (!begun) s.watched = false;
     place(std::move(lock), s);
   }
 }

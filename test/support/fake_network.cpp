@@ -148,6 +148,7 @@ class fake_network::stream final : public detail::stream {
     const failing_allocations::start s;
     readable_.push_back(parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted)));
     advance_read();
+    if (net_->on_watch) net_->on_watch();
   }
 
   void cancel_wait_readable() noexcept override {

@@ -75,6 +75,9 @@ class fake_network final : public detail::environment, public std::enable_shared
   std::function<void(fake_peer&)> on_accept;
   /// Called before each peek at a stream.
   std::function<void()> on_peek;
+  /// Called when somebody has begun to wait until a stream is readable: what runs handlers here is as quick as another
+  /// thread can be.
+  std::function<void()> on_watch;
   /// @}
 
   /// \name What happened

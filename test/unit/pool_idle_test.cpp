@@ -118,6 +118,19 @@ BOOST_AUTO_TEST_CASE(a_connection_is_watched_again_after_each_lease) {
   }
 }
 
+BOOST_DATA_TEST_CASE(a_watch_that_ends_before_it_is_known_to_have_begun_is_begun_again, data::make(endings), e) {
+  pool_world w;
+  w.net().on_watch = [&w, first = true]() mutable {
+    while (first && w.io().poll() != 0) {
+    }
+    first = false;
+  };
+  w.settle();
+  (w.peer().*e.end)();
+  w.advance(200ms);
+  BOOST_TEST(w.net().attempts.size() == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(the_answer_of_a_lease_does_not_disturb_the_watch) {
   pool_world w;
   w.advance(1s);
