@@ -64,6 +64,17 @@ void outage_gate::lost(ticket t, bool early, time_point now, std::uint64_t rando
   next_probe_ = now;
 }
 
+void outage_gate::given_up(ticket t, bool served, time_point now) noexcept {
+  pass(now);
+  if (trial_end_ == time_point::max() || !t.probe || t.epoch != epoch_) return;
+  if (served) {
+    open();
+    return;
+  }
+  trial_end_ = time_point::max();
+  probing_ = false;
+}
+
 bool outage_gate::pass(time_point now) noexcept {
   if (trial_end_ > now) return false;
   open();

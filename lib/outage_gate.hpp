@@ -25,7 +25,7 @@ enum class dial_cause {
 ///
 /// Who ends what: open, by a loss or a failure. Shut with nobody probing, by the first who asks at `next_time` or
 /// later; that there is one is for the pool to see to (whoever wants a connection wants a dial). A probe, by the end of
-/// its attempt, whichever of the four. A trial, by `pass` at `next_time`, or by the loss of its connection.
+/// its attempt, whichever of the four. A trial, by `pass` at `next_time`, or by the end of its connection.
 ///
 /// Pure: it knows neither threads nor clocks.
 class outage_gate {
@@ -53,6 +53,9 @@ class outage_gate {
 
   /// A connection was lost. `early`: so soon that its attempt failed after all.
   void lost(ticket t, bool early, time_point now, std::uint64_t random) noexcept;
+  /// A connection was given up on purpose, which says nothing of the endpoint; `served`: after a clean exchange. If it
+  /// was on trial, the next probe is due.
+  void given_up(ticket t, bool served, time_point now) noexcept;
   /// Opens the gate if the probe was up for long enough; true if it did.
   bool pass(time_point now) noexcept;
   /// The endpoint may be back: the next probe is due.

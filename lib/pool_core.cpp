@@ -702,7 +702,7 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
     s.connecting = false;
     recount(s);
     if (is_outdated(s)) {
-      gate_.abandoned(s.ticket);
+      gate_.abandoned(std::exchange(s.ticket, {}));
     } else {
       s.ticket = gate_.succeeded(s.ticket, now);
     }
@@ -802,6 +802,9 @@ duration pool_core::count_down(slot& s, const loss& why, bool early, wait_list& 
     gate_.lost(s.ticket, early, now, env_->random());
     gate_changed(now);
     if (early) note_failure(why.cause, std::move(words), now, ended);
+  } else {
+    gate_.given_up(s.ticket, why.answered, now);
+    gate_changed(now);
   }
   // What was lost early was never up.
   if (up_ == 0 && !early) downtime_.over();

@@ -248,6 +248,44 @@ BOOST_AUTO_TEST_CASE(a_probe_on_trial_that_is_lost_after_a_clean_exchange_is_red
   BOOST_TEST(gate.failures() == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_probe_on_trial_that_is_given_up_leaves_its_place_to_the_next_and_opens_nothing) {
+  lose(connect(), true);
+  now += 50ms;
+  const auto probe = connect();
+  BOOST_TEST(!may());
+  gate.given_up(probe, false, now);
+  BOOST_TEST(gate.failures() == 1u);
+  BOOST_TEST(may());
+  connect();
+  BOOST_TEST(!may());
+  // Its own time would have passed.
+  now += 99ms;
+  BOOST_TEST(!gate.pass(now));
+}
+
+BOOST_AUTO_TEST_CASE(a_probe_on_trial_that_has_served_or_lasted_opens_it_though_it_is_given_up) {
+  for (const bool served : {true, false}) {
+    outage_gate other(100ms, 1s, 3);
+    other.lost(other.succeeded(other.begin(now), now), true, now, 0);
+    now += 50ms;
+    const auto probe = other.succeeded(other.begin(now), now);
+    if (!served) now += 100ms;
+    other.given_up(probe, served, now);
+    BOOST_TEST(other.is_open());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_that_is_given_up_ends_the_trial_of_no_other) {
+  const auto a = connect();
+  const auto b = connect();
+  lose(a, true);
+  now += 50ms;
+  connect();
+  gate.given_up(b, true, now);
+  BOOST_TEST(!gate.is_open());
+  BOOST_TEST(!may());
+}
+
 BOOST_AUTO_TEST_CASE(an_endpoint_that_serves_is_not_on_trial_any_more_however_soon_it_closes) {
   lose(connect(), true);
   now += 50ms;

@@ -6,6 +6,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp/pool.hpp>
+#include <string>
 #include <vector>
 
 #include "support/pool_world.hpp"
@@ -187,6 +188,22 @@ BOOST_AUTO_TEST_CASE(nor_if_retry_min_is_short) {
     w.advance(1ms);
   }
   BOOST_TEST(w.net().attempts.size() <= 100 + 10 + 10 / 2.5);
+}
+
+// For whatever reason: it has not stayed up for long enough.
+BOOST_DATA_TEST_CASE(nor_for_a_connection_that_was_given_up_meanwhile, data::make({"renewed", "discarded"}), how) {
+  pool_world w({.size = 100});
+  w.settle();
+  for (const auto& p : w.net().peers) p->fin();
+  while (w.net().attempts.size() == 100) w.advance(1ms);
+  BOOST_REQUIRE(w.pool->stats().connected == 1u);
+  w.net().default_result = connect_result::hangs;
+  if (how == std::string("renewed")) {
+    w.pool->renew();
+  } else {
+    w.take().discard();
+  }
+  BOOST_TEST(most_dials(w, 10s) == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(one_connection_that_is_lost_while_others_are_up_holds_up_nobody) {
