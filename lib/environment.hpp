@@ -29,7 +29,7 @@ using resolve_handler = asio::any_completion_handler<void(error_code, std::vecto
 /// `t + d`, or `max` if that is later than any time; `t` if `d` is negative.
 constexpr time_point later(time_point t, duration d) noexcept {
   if (d <= duration::zero()) return t;
-  return d < time_point::max() - t ? t + d : time_point::max();
+  return t < time_point::max() - d ? t + d : time_point::max();
 }
 
 /// The pause before completions that an executor refused are tried again.

@@ -37,6 +37,8 @@ time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
   s.dialled_at = now;
   s.to = to_;
   s.edition = edition_;
+  // Of the one before it; the next may be given back before its own is known.
+  s.retire_at = time_point::max();
   return now;
 }
 

@@ -4,6 +4,8 @@
 #include "retirement.hpp"
 
 #include <algorithm>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
@@ -13,6 +15,7 @@
 #include <ostream>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "support/pool_world.hpp"
@@ -71,6 +74,33 @@ const row rows[] = {
     {"very old, and wanted", 1h, true, true, duration::max()},
 };
 
+/// What is given to it runs at once, and what that makes ready with it: as quick as another thread can be.
+class quick_executor {
+ public:
+  explicit quick_executor(asio::io_context& io) noexcept : io_(&io) {}
+
+  asio::io_context& query(asio::execution::context_t) const noexcept { return *io_; }
+  // As is all that is of an io_context's thread.
+  static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+    return asio::execution::blocking.never;
+  }
+  template <class Function>
+  void execute(Function f) const {
+    asio::post(*io_, std::move(f));
+    while (io_->poll() != 0) {
+    }
+  }
+  bool operator==(const quick_executor&) const noexcept = default;
+
+ private:
+  asio::io_context* io_;
+};
+
+asio::awaitable<void> go_on_and_put(cocp::lease l) {
+  co_await l->ready();
+  l.put();
+}
+
 asio::awaitable<void> wait_for_answer(cocp::connection& c) {
   char b = 0;
   const auto buffer = asio::buffer(&b, 1);
@@ -85,6 +115,14 @@ BOOST_DATA_TEST_CASE(it_goes_when_nobody_uses_it_or_waits_and_a_wait_holds_it_up
   BOOST_TEST(cocp::detail::retires(due, 8s, r.somebody_waits, now) == r.goes);
   const auto next = cocp::detail::next_retirement(due, 8s, now);
   BOOST_TEST((next == (r.next == duration::max() ? cocp::detail::time_point::max() : now + r.next)));
+}
+
+BOOST_AUTO_TEST_CASE(one_that_was_old_before_all_time_goes_whoever_waits) {
+  using cocp::detail::time_point;
+  constexpr auto due = time_point::min();
+  static_assert(cocp::detail::later(due, 8s) == due + 8s);
+  BOOST_TEST(cocp::detail::retires(due, 8s, true, time_point(24h)));
+  BOOST_TEST((cocp::detail::next_retirement(due, 8s, time_point(24h)) == time_point::max()));
 }
 
 BOOST_AUTO_TEST_CASE(one_that_may_get_as_old_as_can_be_never_goes) {
@@ -300,6 +338,23 @@ BOOST_AUTO_TEST_CASE(one_that_is_redialled_is_young_again) {
   }
   BOOST_TEST(w.pool->stats().replaced_expired == 0u);
   BOOST_TEST(w.pool->stats().disconnects == 9u);
+}
+
+BOOST_DATA_TEST_CASE(one_that_is_redialled_in_a_lease_is_young_however_soon_that_ends, data::make({false, true}),
+                     renewed) {
+  pool_world w({.size = 1, .max_lifetime = 1h});
+  auto lease = w.take();
+  w.advance(2h);
+  if (renewed) w.pool->renew();
+  w.peer().reset();
+  const auto sent = w.watch(lease->write(asio::buffer("x", 1)));
+  w.settle();
+  BOOST_TEST(!sent->value.has_value());
+  asio::co_spawn(asio::any_io_executor(quick_executor(w.io())), go_on_and_put(std::move(lease)), asio::detached);
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+  BOOST_TEST(w.net().attempts.size() == 2u);
+  BOOST_TEST(w.pool->stats().replaced_expired == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_shrink_during_a_replacement_leaves_the_new_size) {
