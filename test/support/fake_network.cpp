@@ -89,6 +89,7 @@ class fake_network::stream final : public detail::stream {
       : net_(std::move(net)), ex_(ex), parked_(parked_operations::of(ex)) {}
   ~stream() override {
     if (users_.use_count() > 1) ++net_->destroyed_in_use;
+    if (is_open_) --net_->sockets;
     hang_up();
     abort(asio::error::operation_aborted);
   }
@@ -106,21 +107,19 @@ class fake_network::stream final : public detail::stream {
     net_->attempted.push_back(text.str());
     if (const auto at = net_->results_at.find(text.str()); at != net_->results_at.end()) result = at->second;
     to_ = to;
+    ++net_->sockets;
+    is_open_ = true;
     connect_ = parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted));
     if (result == connect_result::hangs) return;
-    if (result == connect_result::refused) {
-      parked_.complete(connect_, error_code(asio::error::connection_refused));
+    const duration latency = net_->connect_latency ? net_->connect_latency() : duration::zero();
+    if (latency == duration::zero()) {
+      answer_connect(result);
       return;
     }
-    if (result == connect_result::busy) {
-      parked_.complete(connect_, error_code(asio::error::try_again));
-      return;
-    }
-    peer_ = std::make_shared<fake_peer>();
-    peer_->changed = [this] { advance(); };
-    net_->peers.push_back(peer_);
-    if (net_->on_accept) net_->on_accept(*peer_);
-    parked_.complete(connect_, error_code());
+    net_->after(latency, [this, result, &parked = parked_, ticket = connect_] {
+      // It is gone, or was cancelled.
+      if (parked.is_parked(ticket)) answer_connect(result);
+    });
   }
 
   void async_read_some(asio::mutable_buffer buffer, detail::io_handler handler) override {
@@ -171,9 +170,31 @@ class fake_network::stream final : public detail::stream {
     advance_write();
   }
 
-  endpoint remote_endpoint() const override { return to_; }
+  endpoint remote_endpoint() const override {
+    if (!net_->numbered || !peer_) return to_;
+    const asio::ip::address_v4 number(static_cast<asio::ip::address_v4::uint_type>(peer_->number));
+    return asio::ip::tcp::endpoint(number, 7);
+  }
 
  private:
+  void answer_connect(connect_result result) {
+    const failing_allocations::spare s;
+    if (result == connect_result::refused) {
+      parked_.complete(connect_, error_code(asio::error::connection_refused));
+      return;
+    }
+    if (result == connect_result::busy) {
+      parked_.complete(connect_, error_code(asio::error::try_again));
+      return;
+    }
+    peer_ = std::make_shared<fake_peer>();
+    peer_->number = ++net_->accepted_;
+    peer_->changed = [this] { advance(); };
+    net_->peers.push_back(peer_);
+    if (net_->on_accept) net_->on_accept(*peer_);
+    parked_.complete(connect_, error_code());
+  }
+
   /// Completes what the peer's state allows.
   void advance() {
     advance_read();
@@ -210,12 +231,13 @@ class fake_network::stream final : public detail::stream {
     // Asio's own: the bytes are gone before the handler is called.
     peer_->received.append(static_cast<const char*>(out_.data()), n);
     parked_.complete(write_, error_code(), n);
+    if (net_->on_receive) net_->on_receive(*peer_);
   }
 
   void hang_up() noexcept {
-    if (!peer_) return;
-    peer_->gone = true;
+    if (!peer_ || std::exchange(peer_->gone, true)) return;
     peer_->changed = nullptr;
+    if (net_->on_gone) net_->on_gone(*peer_);
   }
 
   void abort(error_code ec) {
@@ -230,6 +252,7 @@ class fake_network::stream final : public detail::stream {
   parked_operations& parked_;
   std::shared_ptr<fake_peer> peer_;
   endpoint to_;
+  bool is_open_ = false;
   bool shut_ = false;
   /// Shared with the reads and writes whose handlers were not called yet.
   const std::shared_ptr<void> users_ = std::make_shared<char>();
@@ -260,11 +283,23 @@ void fake_network::move(duration d) {
     timers_.erase(timers_.begin());
     due->fire({});
   }
+  while (!calls_.empty() && calls_.begin()->first <= now_) {
+    const auto due = std::move(calls_.begin()->second);
+    calls_.erase(calls_.begin());
+    due();
+  }
+}
+
+void fake_network::after(duration d, std::function<void()> what) {
+  const failing_allocations::spare s;
+  calls_.emplace(now_ + d, std::move(what));
 }
 
 std::optional<time_point> fake_network::next_timer() const {
-  if (timers_.empty()) return std::nullopt;
-  return timers_.begin()->first;
+  std::optional<time_point> next;
+  if (!timers_.empty()) next = timers_.begin()->first;
+  if (!calls_.empty() && (!next || calls_.begin()->first < *next)) next = calls_.begin()->first;
+  return next;
 }
 
 std::unique_ptr<detail::timer> fake_network::make_timer(const asio::any_io_executor& ex) {
@@ -283,7 +318,7 @@ void fake_network::async_resolve(const asio::any_io_executor& ex, std::string ho
   std::vector<endpoint> found;
   const auto ticket = parked.park(ex, std::move(handler), error_code(asio::error::operation_aborted), found);
   lookups.push_back(host);
-  if (host == "unanswered") return;
+  if (host == "unanswered" || lookups_hang) return;
   const auto port = static_cast<unsigned short>(std::stoul(service));
   const auto known = names.find(host);
   const auto addresses = known == names.end() ? std::vector<std::string>{"127.0.0.1"} : known->second;

@@ -24,6 +24,8 @@ namespace asio = boost::asio;
 /// The far end of a stream of the fake network.
 class fake_peer {
  public:
+  /// Its place in `fake_network::peers` when it was accepted, from 1.
+  std::size_t number = 0;
   /// What the client has sent.
   std::string received;
   /// True when the client has closed its end, or shut it down.
@@ -71,8 +73,19 @@ class fake_network final : public detail::environment, public std::enable_shared
   std::map<std::string, connect_result> results_at;
   /// What names mean, as addresses in order; those that are not here mean 127.0.0.1.
   std::map<std::string, std::vector<std::string>> names;
+  /// How long a connect takes; none: it succeeds or is refused at once.
+  std::function<duration()> connect_latency;
+  /// A stream says that its remote endpoint is the number of its peer, as an address, so that streams can be told
+  /// apart.
+  bool numbered = false;
+  /// No look-up is answered.
+  bool lookups_hang = false;
   /// Called with each peer when it was accepted.
   std::function<void(fake_peer&)> on_accept;
+  /// Called with each peer when bytes have reached it.
+  std::function<void(fake_peer&)> on_receive;
+  /// Called with each peer when the client has let it go.
+  std::function<void(fake_peer&)> on_gone;
   /// Called before each peek at a stream.
   std::function<void()> on_peek;
   /// Called when somebody has begun to wait until a stream is readable: what runs handlers here is as quick as another
@@ -95,13 +108,18 @@ class fake_network final : public detail::environment, public std::enable_shared
   unsigned looks = 0;
   /// Streams that were destroyed while somebody read or wrote.
   unsigned destroyed_in_use = 0;
+  /// Streams that have begun to connect and were not destroyed yet.
+  std::size_t sockets = 0;
   /// @}
+
+  /// Calls it when the clock has moved so far. It starts nothing that waits for an answer of its own.
+  void after(duration d, std::function<void()> what);
 
   /// How long it has run.
   duration elapsed() const { return now_ - start_; }
   /// Moves the clock and makes due timers go off. Runs no handler.
   void move(duration d);
-  /// The time of the next timer; none if no timer is set or all are set to never.
+  /// The time of the next timer, or of what is to be called; none if there is none, or all are set to never.
   std::optional<detail::time_point> next_timer() const;
 
   detail::time_point now() const noexcept override { return now_; }
@@ -121,7 +139,9 @@ class fake_network final : public detail::environment, public std::enable_shared
   const detail::time_point start_{std::chrono::hours(1)};
   detail::time_point now_ = start_;
   std::mt19937_64 random_;
+  std::size_t accepted_ = 0;
   std::multimap<detail::time_point, timer*> timers_;
+  std::multimap<detail::time_point, std::function<void()>> calls_;
 };
 
 }  // namespace cocp::test

@@ -12,7 +12,6 @@
 #include <boost/test/unit_test.hpp>
 
 #include <array>
-#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <new>
@@ -22,23 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include "support/failing_allocations.hpp"
+#include "support/failing_memory.hpp"
 #include "support/pool_world.hpp"
-
-// Asio allocates with aligned_alloc what the standard library does with operator new.
-void* operator new(std::size_t size) {
-  if (cocp::test::failing_allocations::strikes()) throw std::bad_alloc();
-  if (void* p = std::malloc(size ? size : 1)) return p;
-  throw std::bad_alloc();
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-
-extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
-  if (cocp::test::failing_allocations::strikes()) return nullptr;
-  void* p = nullptr;
-  return ::posix_memalign(&p, alignment, size) == 0 ? p : nullptr;
-}
 
 namespace asio = boost::asio;
 namespace data = boost::unit_test::data;

@@ -1,0 +1,151 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "label.hpp"
+
+#include "support/failing_allocations.hpp"
+
+#include <cocp/error.hpp>
+#include <cocp/event.hpp>
+#include <cocp/stats.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cocp::test::sim {
+
+/// One text of many parts.
+template <class... Parts>
+std::string say(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return std::move(out).str();
+}
+
+/// As in "1500.25 ms".
+inline std::string in_ms(duration d) { return say(static_cast<double>(d.count()) / 1'000'000.0, " ms"); }
+
+/// What has happened, as users and servers see it, and which of the rules that breaks (they are numbered as in the
+/// design). It knows nothing of the pool's code.
+class book {
+ public:
+  using holder = std::uint32_t;
+  /// The number of a stream's peer, from 1; 0: none.
+  using stream = std::size_t;
+
+  explicit book(std::function<duration()> now) : now_(std::move(now)) {}
+
+  /// \name Verdict
+  /// @{
+  void fail(const std::string& what);
+  const std::vector<std::string>& failures() const { return failures_; }
+  /// Called with a line for all that is noted; none if empty.
+  std::function<void(const std::string&)> trace;
+  template <class... Parts>
+  void note(const Parts&... parts) {
+    if (!trace) return;
+    const failing_allocations::spare spare;
+    trace(say(parts...));
+  }
+  /// @}
+
+  /// \name Streams, as the servers see them
+  /// @{
+  void on_accepted(stream s);
+  /// The peer has ended it: nobody is given it from now on.
+  void on_ended(stream s);
+  /// A line has come.
+  void on_request(stream s, const label& l);
+  /// @}
+
+  /// \name Holders
+  /// @{
+
+  /// One who has a stream from now on. `strictly`: it was checked in this instant.
+  holder begin(stream s, const char* who, bool strictly);
+  /// He has agreed to go on with another stream.
+  void move(holder h, stream from, stream to);
+  /// He has it no more; `spoiled`: why nobody else may have that stream, if so.
+  void end(holder h, stream s, const char* spoiled);
+  std::uint32_t new_request(holder h, std::uint32_t answers);
+  /// A line was read on his stream.
+  void on_answer(holder h, const label& l);
+  /// @}
+
+  /// \name Waits for a lease
+  /// @{
+
+  /// In the order of asking; `limit`: none if he waits for ever.
+  std::uint64_t ask(std::optional<duration> limit);
+  void served(std::uint64_t wait);
+  void failed(std::uint64_t wait, error_code ec, bool cancelled);
+  /// He is gone, and was told nothing.
+  void forgotten(std::uint64_t w) { waits_.erase(w); }
+  std::size_t waiting() const { return waits_.size(); }
+  /// At the end of an instant.
+  void check_waits();
+  /// @}
+
+  /// \name What the pool counts
+  /// @{
+  void check_stats(const cocp::stats& s, std::size_t leased);
+  void on_event(event_kind kind);
+  /// A lease that was given out without a wait.
+  void count_get() { ++gets_; }
+  /// Memory is short: who was to be told may be gone.
+  bool uncertain = false;
+  bool closed = false;
+  std::optional<std::size_t> max_waiting;
+  bool fails_fast = false;
+  /// @}
+
+ private:
+  struct line_of_streams {
+    holder has = 0;
+    const char* spoiled = nullptr;
+    std::optional<duration> ended;
+    /// Of the request under way.
+    std::uint32_t request = 0;
+    std::uint32_t next = 0;
+    std::uint32_t count = 0;
+  };
+  struct request {
+    holder by = 0;
+    stream at = 0;
+    std::uint32_t answers = 0;
+    std::uint32_t read = 0;
+  };
+  struct wait {
+    std::optional<duration> until;
+    duration since{};
+  };
+
+  line_of_streams& at(stream s) { return streams_.at(s - 1); }
+  void take(holder h, stream s, bool strictly);
+
+  const std::function<duration()> now_;
+  std::vector<std::string> failures_;
+  std::vector<line_of_streams> streams_;
+  holder holders_ = 0;
+  std::vector<request> requests_;
+  std::uint64_t asked_ = 0;
+  std::map<std::uint64_t, wait> waits_;
+  /// The last of those who were served in this instant.
+  std::uint64_t last_served_ = 0;
+  std::uint64_t gets_ = 0;
+  std::uint64_t timed_out_ = 0;
+  std::uint64_t cancelled_ = 0;
+  std::uint64_t rejected_ = 0;
+  std::uint64_t failed_ = 0;
+  std::map<event_kind, std::uint64_t> events_;
+  cocp::stats before_;
+};
+
+}  // namespace cocp::test::sim

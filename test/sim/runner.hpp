@@ -1,0 +1,41 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "plan.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace cocp::test::sim {
+
+/// How a simulation of one plan has ended, in a process of its own: it may crash, or hang.
+struct verdict {
+  /// What was broken; empty if nothing was.
+  std::string broken;
+  /// The allocation that was to fail was never made.
+  bool spared = false;
+};
+
+verdict try_plan(const plan& p);
+
+/// What many simulations have come to.
+struct tally {
+  std::uint64_t simulations = 0;
+  std::uint64_t failed = 0;
+  duration virtual_time{};
+};
+
+/// Runs one plan after the other, in a process of their own, which is replaced when it crashes or hangs. `next` gives
+/// the n-th seed, or nothing at the end. Failures are told on standard output.
+tally run_all(const std::function<std::optional<std::uint64_t>(std::uint64_t)>& next);
+
+/// The same for one seed with each of its allocations failing in turn.
+tally fail_each_allocation(std::uint64_t seed);
+
+/// A plan that fails too, and has as little in it as could be found.
+plan shrink(plan p);
+
+}  // namespace cocp::test::sim

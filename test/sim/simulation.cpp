@@ -1,0 +1,505 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "simulation.hpp"
+
+#include "tenure.hpp"
+
+#include "support/failing_allocations.hpp"
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <new>
+#include <sstream>
+#include <stdexcept>
+#include <utility>
+
+namespace cocp::test::sim {
+
+using namespace std::chrono_literals;
+using connect_result = fake_network::connect_result;
+
+namespace {
+
+/// So many handlers in one instant are a spin.
+constexpr unsigned most_handlers = 200'000;
+constexpr duration beat = 5ms;
+
+/// The simulation cannot go on.
+struct stuck : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+drawn_options draw(const plan& p) {
+  dice d(p.seed ^ 0x6f7074696f6e73);
+  return drawn_options(d, p.plain_options);
+}
+
+}  // namespace
+
+simulation::simulation(const plan& p)
+    : plan_(p),
+      net_(fake_network::install(*io_, p.seed)),
+      book_([this] { return net_->elapsed(); }),
+      drawn_(draw(p)),
+      server_(*net_, book_, p.seed + 1),
+      latency_(p.seed + 2),
+      size_(drawn_.pool.size) {
+  net_->names["db"] = {"10.0.0.1", "10.0.0.2", "10.0.0.3"};
+  net_->connect_latency = [this] {
+    if (slowest_connect_ == duration::zero()) return duration::zero();
+    return duration(latency_.any() % static_cast<std::uint64_t>(slowest_connect_.count()));
+  };
+  book_.uncertain = p.failing_allocation != 0;
+  if (drawn_.pool.max_waiting != pool_options().max_waiting) book_.max_waiting = drawn_.pool.max_waiting;
+  book_.fails_fast = drawn_.pool.fail_fast.has_value();
+}
+
+simulation::~simulation() {
+  io_.reset();
+  pool_.reset();
+  // What stands in them refers to this.
+  net_->on_gone = nullptr;
+  net_->connect_latency = nullptr;
+}
+
+outcome simulation::run(std::function<void(const std::string&)> trace) {
+  if (trace) {
+    book_.trace = [this, trace = std::move(trace)](const std::string& line) {
+      std::ostringstream out;
+      out << std::fixed;
+      out.precision(3);
+      out << static_cast<double>(now().count()) / 1'000'000.0 << " ms  " << line;
+      trace(out.str());
+    };
+    book_.note(drawn_.text());
+  }
+  outcome result;
+  try {
+    open();
+    failing_allocations::arm(plan_.failing_allocation);
+    for (const act& a : plan_.acts) {
+      if (!book_.failures().empty()) break;
+      advance(drawn_.is_busy() ? std::min<duration>(a.wait, 2s) : a.wait);
+      try {
+        perform(a);
+      } catch (const std::bad_alloc&) {
+        // It was not begun.
+      }
+      settle();
+      check();
+    }
+    result.spared = failing_allocations::armed() && plan_.failing_allocation != 0;
+    failing_allocations::arm(0);
+    if (book_.failures().empty()) plan_.end == ending_way::in_order ? end_in_order() : end_at_once();
+  } catch (const stuck& e) {
+    failing_allocations::arm(0);
+    book_.fail(e.what());
+    // Whatever holds what: nothing more is said of it.
+    end_at_once();
+  }
+  result.failures = book_.failures();
+  result.virtual_time = now();
+  return result;
+}
+
+void simulation::open() {
+  const failing_allocations::spare s;
+  pool_options options = drawn_.pool;
+  connection_options dial = drawn_.dial;
+  dial.logger = [this, mark = mark_](const event& e) {
+    const failing_allocations::spare spare;
+    book_.on_event(e.kind);
+    if (book_.trace) {
+      std::ostringstream line;
+      line << e;
+      book_.note("event: " + std::move(line).str());
+    }
+    // Rule 8: it could not, if a lock were held.
+    if (pool_) static_cast<void>(pool_->stats());
+  };
+  const auto run = [this](const char* who) {
+    return [this, who, mark = mark_](connection& c) { return hook(c, who); };
+  };
+  if (drawn_.on_connect) dial.on_connect = run("on_connect");
+  if (drawn_.on_return) options.on_return = run("on_return");
+  if (drawn_.keepalive) options.keepalive = run("keepalive");
+  raced_ = dial.address[0] == 'd';
+  pool_.emplace(*io_, std::move(dial), std::move(options));
+  dice d(plan_.seed + 3);
+  users_.resize(1 + d.below(6));
+  for (auto& u : users_) u = std::make_unique<user>(*this);
+}
+
+asio::awaitable<void> simulation::hook(connection& c, const char* who) {
+  usage u(*this, c, who, false);
+  const std::uint64_t how = latency_.any();
+  co_await u.exchange(how);
+  if (u.is_to_be_discarded()) throw std::runtime_error("it read a half of what was pushed");
+  u.end(false, false);
+}
+
+asio::awaitable<void> simulation::pause(duration d) {
+  const auto timer = net_->make_timer(io_->get_executor());
+  timer->expires_at(net_->now() + d);
+  auto wait = [&timer](auto handler) { timer->async_wait(std::move(handler)); };
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void(error_code)>(std::move(wait), asio::use_awaitable);
+}
+
+bool simulation::has_unread(book::stream s) const {
+  return std::any_of(net_->peers.begin(), net_->peers.end(),
+                     [s](const auto& p) { return p->number == s && !p->inbox.empty(); });
+}
+
+void simulation::perform(const act& a) {
+  {
+    const failing_allocations::spare s;
+    std::ostringstream line;
+    line << a.what;
+    book_.note(line.str());
+  }
+  // What these cause is not the outage's.
+  if (a.what == deed::weather || a.what == deed::manners || a.what == deed::names || a.what == deed::renew ||
+      a.what == deed::readdress || a.what == deed::retry_now || a.what == deed::resize) {
+    outage_.reset();
+  }
+  dice d(a.seed);
+  user& u = *users_[d.below(users_.size())];
+  switch (a.what) {
+    case deed::session:
+      u.begin_session(d.any());
+      break;
+    case deed::callback_get:
+      u.get_with_callback(d.any());
+      break;
+    case deed::cancel:
+      u.cancel(d.any());
+      break;
+    case deed::drop:
+      u.drop(d.any());
+      break;
+    case deed::ready:
+      wait_until_up(1 + d.below(size_));
+      break;
+    case deed::lose: {
+      const failing_allocations::spare s;
+      server_.lose_one(d);
+      break;
+    }
+    case deed::push: {
+      const failing_allocations::spare s;
+      server_.push_one(d);
+      break;
+    }
+    case deed::weather:
+      change_weather(d);
+      break;
+    case deed::manners:
+      change_manners(d);
+      break;
+    case deed::names:
+      change_names(d);
+      break;
+    case deed::renew:
+      pool_->renew();
+      break;
+    case deed::readdress: {
+      const char* const to = d.of({"10.0.0.1:7", "10.0.0.2:7", "db:7", "nowhere:7"});
+      raced_ = raced_ || to[0] == 'd';
+      pool_->readdress(to);
+      break;
+    }
+    case deed::resize: {
+      // As a constructor, it may fail and do nothing; see allocation_test.
+      const failing_allocations::spare s;
+      size_ = 1 + d.below(10);
+      pool_->resize(size_);
+      break;
+    }
+    case deed::retry_now:
+      pool_->retry_now();
+      break;
+    case deed::look: {
+      const failing_allocations::spare s;
+      static_cast<void>(pool_->leases());
+      break;
+    }
+    case deed::count:
+      break;
+  }
+}
+
+void simulation::change_weather(dice& d) {
+  const failing_allocations::spare s;
+  const auto any = [&d] {
+    return d.of({connect_result::accepted, connect_result::accepted, connect_result::refused, connect_result::hangs});
+  };
+  net_->default_result = any();
+  net_->results_at.clear();
+  if (d.one_in(2)) net_->results_at["10.0.0.1:7"] = any();
+  if (d.one_in(2)) net_->results_at["10.0.0.2:7"] = any();
+  slowest_connect_ = d.of<duration>({0ms, 0ms, 5ms, 400ms, 8s});
+  if (!d.one_in(4)) return;
+  net_->default_result = connect_result::refused;
+  net_->results_at.clear();
+  slowest_connect_ = {};
+  if (!net_->lookups_hang) outage_ = outage{now(), net_->attempts.size()};
+}
+
+std::size_t simulation::attempts_of_outage() const {
+  // At its begin, some had leave to dial already.
+  std::size_t attempts = drawn_.pool.max_dialling + 1;
+  duration spent{};
+  for (duration step = drawn_.dial.retry_min;; step = std::min(step * 2, drawn_.dial.retry_max)) {
+    spent += step / 2;
+    if (spent > now() - outage_->since) break;
+    ++attempts;
+  }
+  return attempts * (raced_ ? 3 : 1);
+}
+
+void simulation::change_manners(dice& d) {
+  const failing_allocations::spare s;
+  const auto some = [&d] { return static_cast<unsigned>(d.of({0, 0, 0, 0, 10, 50, 100})); };
+  server::manners& m = server_.how;
+  m.closes_at_once = some();
+  m.speaks_first = some();
+  m.most = d.of<std::size_t>({server::manners().most, server::manners().most, 0, 1, 3});
+  m.never_answers = some();
+  m.breaks_off = some();
+  m.ends_after = some();
+  m.chatters = some();
+  m.in_pieces = some();
+  m.takes_slowly = some();
+  m.slowest = d.of<duration>({0ms, 0ms, 3ms, 200ms, 10s});
+  if (!d.one_in(6)) return;
+  // Accepts and closes, which is an outage too.
+  m = {};
+  m.closes_at_once = 100;
+  net_->default_result = connect_result::accepted;
+  net_->results_at.clear();
+  slowest_connect_ = {};
+  if (!net_->lookups_hang) outage_ = outage{now(), net_->attempts.size()};
+}
+
+void simulation::change_names(dice& d) {
+  const failing_allocations::spare s;
+  net_->lookups_hang = d.one_in(3);
+  net_->names["db"] = d.one_in(2) ? std::vector<std::string>{"10.0.0.1", "10.0.0.2", "10.0.0.3"}
+                                  : std::vector<std::string>{"10.0.0.2", "10.0.0.4"};
+}
+
+void simulation::wait_until_up(std::size_t n) {
+  auto wait = [](cocp::pool& pool, std::size_t wanted) -> asio::awaitable<void> {
+    try {
+      co_await pool.ready(wanted);
+    } catch (const boost::system::system_error&) {
+      // Its time, or the pool's size, did not suffice.
+    }
+  };
+  asio::co_spawn(*io_, wait(*pool_, n), [](std::exception_ptr) {});
+}
+
+void simulation::be_well() {
+  book_.note("all is well from now on");
+  server_.how = {};
+  net_->default_result = connect_result::accepted;
+  net_->results_at.clear();
+  net_->lookups_hang = false;
+  slowest_connect_ = {};
+  // As many of a name's addresses as an attempt has time for may be bad.
+  net_->names["db"] = {"10.0.0.1", "10.0.0.3"};
+  net_->results_at["10.0.0.1:7"] = connect_result::refused;
+  if (!drawn_.dial.connect_timeout || *drawn_.dial.connect_timeout >= 1s) {
+    net_->results_at["10.0.0.1:7"] = connect_result::hangs;
+  }
+  // A place for everybody: nobody overtakes those who wait, so that who does not wait might never find one.
+  size_ = std::max(size_, users_.size());
+  pool_->resize(size_);
+  // What was silent stays so; who waits for it without a limit does so for ever.
+  const bool limited = drawn_.dial.connect_timeout.has_value();
+  const auto peers = net_->peers;
+  for (const auto& p : peers) {
+    if (p->gone || p->end || (limited && latency_.one_in(2))) continue;
+    book_.on_ended(p->number);
+    p->reset();
+  }
+  outage_.reset();
+  raced_ = true;
+  pool_->readdress(latency_.of({"10.0.0.3:7", "db:7"}));
+  if (!limited) pool_->renew();
+}
+
+duration simulation::bound() const {
+  // One attempt that had begun, the delay, and one that succeeds; and those in front. Where nothing limits an attempt,
+  // an address that fails behind its connect is held back for five seconds.
+  const duration attempt = drawn_.dial.connect_timeout.value_or(6s) + 500ms;
+  return 2 * attempt + drawn_.dial.retry_max + 2 * drawn_.dial.retry_min + 2s;
+}
+
+bool simulation::serves_everybody() {
+  std::size_t n = 0;
+  for (auto& u : users_) u->want(static_cast<user::way>(n++ % user::ways));
+  const auto served = [this] { return std::ranges::all_of(users_, [](const auto& u) { return u->was_served(); }); };
+  for (const duration end = now() + bound(); now() < end && !served(); advance(beat)) {
+    for (auto& u : users_) u->ask_on();
+    settle();
+    check();
+  }
+  return served();
+}
+
+bool simulation::lets_others_run() {
+  unsigned in_a_row = 0;
+  unsigned most = 0;
+  bool done = false;
+  auto get = [](simulation& s, unsigned& now, unsigned& longest, bool& ended) -> asio::awaitable<void> {
+    try {
+      for (int i = 0; i < 200; ++i) {
+        const cocp::lease l = co_await s.pool().get(1h);
+        s.records().count_get();
+        longest = std::max(longest, ++now);
+      }
+    } catch (const boost::system::system_error&) {
+      // Refused at once while it is not up.
+      s.records().uncertain = true;
+    }
+    ended = true;
+  };
+  asio::co_spawn(*io_, get(*this, in_a_row, most, done), [](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  });
+  for (const duration end = now() + bound(); !done && now() < end;) {
+    // One handler: whatever it does is in a row.
+    in_a_row = 0;
+    io_->restart();
+    if (io_->poll_one() != 0) continue;
+    const auto next = net_->next_timer();
+    if (!next) break;
+    net_->move(*next - net_->now());
+  }
+  if (!done) book_.fail("rule 15: one who asks again and again is not served");
+  return most <= 64;
+}
+
+void simulation::end_in_order() {
+  for (auto& u : users_) u->leave();
+  settle();
+  check();
+  be_well();
+  settle();
+  if (!serves_everybody()) book_.fail("rule 15: after " + std::to_string(bound() / 1ms) + " ms not all are served");
+  for (auto& u : users_) u->leave();
+  settle();
+  if (!lets_others_run()) book_.fail("rule 14: more than 64 gets in a row let nobody else run");
+  // Somebody may be late.
+  cocp::lease late = latency_.one_in(2) ? pool_->try_get() : cocp::lease();
+  if (late) book_.count_get();
+  const bool is_late = bool(late);
+  leases_ += is_late ? 1 : 0;
+  book_.closed = true;
+  bool drained = false;
+  auto drain = [](cocp::pool& pool, bool& done) -> asio::awaitable<void> {
+    co_await pool.drain();
+    done = true;
+  };
+  asio::co_spawn(*io_, drain(*pool_, drained), [](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  });
+  if (is_late) {
+    advance(2s);
+    if (drained) book_.fail("rule 4: drain does not wait for a lease");
+    --leases_;
+    late.put();
+  }
+  advance(1s);
+  if (!drained) book_.fail("rule 4: drain does not end");
+  pool_.reset();
+  // A session may pause.
+  advance(5s);
+  if (!io_->stopped()) book_.fail("work is left when all has ended");
+  if (net_->sockets != 0) book_.fail("rule 4: a socket is left open");
+  io_.reset();
+  pool_.reset();
+  users_.clear();
+  if (mark_.use_count() != 1) book_.fail("rule 10: something is left");
+}
+
+void simulation::end_at_once() {
+  switch (plan_.end) {
+    case ending_way::in_order:
+    case ending_way::context_first:
+      io_.reset();
+      pool_.reset();
+      break;
+    case ending_way::pool_first:
+      pool_.reset();
+      io_.reset();
+      break;
+    case ending_way::users_first:
+      for (auto& u : users_) u->leave();
+      io_.reset();
+      pool_.reset();
+      break;
+  }
+  users_.clear();
+  if (net_->sockets != 0) book_.fail("rule 4: a socket is left open");
+  if (mark_.use_count() != 1) book_.fail("rule 10: something is left");
+}
+
+void simulation::settle() {
+  io_->restart();
+  unsigned handlers = 0;
+  for (bool done = false; !done;) {
+    try {
+      done = io_->poll_one() == 0;
+    } catch (const std::bad_alloc&) {
+      // The program goes on.
+    } catch (const std::exception& e) {
+      throw stuck(std::string("an exception leaves run(): ") + e.what());
+    }
+    if (++handlers > most_handlers) throw stuck("it spins");
+  }
+}
+
+void simulation::advance(duration d) {
+  const auto end = net_->now() + d;
+  settle();
+  unsigned timers = 0;
+  for (auto next = net_->next_timer(); next && *next <= end; next = net_->next_timer()) {
+    net_->move(*next - net_->now());
+    settle();
+    check();
+    if (++timers > most_handlers) throw stuck("it never rests");
+    if (!book_.failures().empty()) return;
+  }
+  net_->move(end - net_->now());
+  settle();
+}
+
+void simulation::check() {
+  const failing_allocations::spare s;
+  book_.check_waits();
+  if (!pool_) return;
+  const auto stats = pool_->stats();
+  book_.check_stats(stats, leases_);
+  if (net_->destroyed_in_use != 0) book_.fail("rule 11: a stream was destroyed in use");
+  // Without memory, what is to be closed waits for a moment.
+  if (!raced_ && !book_.uncertain && net_->sockets > std::max(size_, stats.leased + stats.hooks)) {
+    book_.fail(say("rule 16: ", net_->sockets, " sockets of at most ", size_, ", with ", stats.leased, " leases out"));
+  }
+  if (outage_) {
+    const std::size_t made = net_->attempts.size() - outage_->attempts;
+    if (made > attempts_of_outage()) {
+      book_.fail(say("rule 7: an outage of ", in_ms(now() - outage_->since), " has cost ", made, " attempts"));
+    }
+  }
+}
+
+}  // namespace cocp::test::sim

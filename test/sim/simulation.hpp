@@ -1,0 +1,106 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "book.hpp"
+#include "drawn_options.hpp"
+#include "plan.hpp"
+#include "server.hpp"
+#include "user.hpp"
+
+#include "support/fake_network.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cocp/pool.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cocp::test::sim {
+
+/// What has come of a simulation.
+struct outcome {
+  /// What was broken; nothing if all held.
+  std::vector<std::string> failures;
+  duration virtual_time{};
+  /// True if the allocation that was to fail was never made.
+  bool spared = true;
+};
+
+/// A real pool on a simulated network, with virtual time, users, servers and weather, all from a plan. Everything runs
+/// on one thread, so that the same plan is the same simulation.
+class simulation {
+ public:
+  explicit simulation(const plan& p);
+  ~simulation();
+
+  /// `trace`: called with a line for all that happens.
+  outcome run(std::function<void(const std::string&)> trace = nullptr);
+
+  /// \name For users and hooks
+  /// @{
+  book& records() { return book_; }
+  cocp::pool& pool() { return *pool_; }
+  bool has_pool() const { return pool_.has_value(); }
+  asio::io_context& io() { return *io_; }
+  const drawn_options& options() const { return drawn_; }
+  duration now() const { return net_->elapsed(); }
+  asio::awaitable<void> pause(duration d);
+  bool has_unread(book::stream s) const;
+  /// Every lease is checked when it is given out.
+  bool checks_always() const { return drawn_.pool.check_after == duration::zero(); }
+  void count_lease(int n) { leases_ += static_cast<std::size_t>(n); }
+  /// @}
+
+ private:
+  void open();
+  asio::awaitable<void> hook(connection& c, const char* who);
+  void perform(const act& a);
+  void change_weather(dice& d);
+  void change_manners(dice& d);
+  void change_names(dice& d);
+  void wait_until_up(std::size_t n);
+
+  void be_well();
+  bool serves_everybody();
+  duration bound() const;
+  bool lets_others_run();
+  void end_in_order();
+  void end_at_once();
+
+  /// Runs what is ready, and fails where that does not end.
+  void settle();
+  void advance(duration d);
+  void check();
+  /// Rule 7: what an outage may have cost by now.
+  std::size_t attempts_of_outage() const;
+
+  const plan plan_;
+  std::unique_ptr<asio::io_context> io_ = std::make_unique<asio::io_context>();
+  const std::shared_ptr<fake_network> net_;
+  book book_;
+  drawn_options drawn_;
+  server server_;
+  dice latency_;
+  duration slowest_connect_{};
+  std::optional<cocp::pool> pool_;
+  std::vector<std::unique_ptr<user>> users_;
+  std::size_t leases_ = 0;
+  /// Some address had a name that means several.
+  bool raced_ = false;
+  /// All refuse at once, since when, and how many attempts there had been.
+  struct outage {
+    duration since;
+    std::size_t attempts;
+  };
+  std::optional<outage> outage_;
+  std::size_t size_;
+  /// Told by the hooks and the logger that they are alive; nothing else is to be left of them.
+  std::shared_ptr<int> mark_ = std::make_shared<int>();
+};
+
+}  // namespace cocp::test::sim

@@ -1,0 +1,100 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "book.hpp"
+
+#include "support/fake_network.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <cocp/connection.hpp>
+#include <cocp/lease.hpp>
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace cocp::test::sim {
+
+class simulation;
+
+/// The number of the peer that a connection of a numbered network has; 0 while it is down.
+inline book::stream peer_of(const connection& c) {
+  const auto at = c.remote_endpoint();
+  return at.address().is_v4() ? at.address().to_v4().to_uint() : 0;
+}
+
+/// What one who has a stream does with it, and what the rules make of that.
+class usage {
+ public:
+  usage(simulation& s, connection& c, const char* who, bool strictly);
+  /// If it has not ended, nobody knows what was left on the stream.
+  ~usage() { end(false, true); }
+  usage(const usage&) = delete;
+  usage& operator=(const usage&) = delete;
+
+  /// One exchange, or something like it, drawn at random. Throws what the operations throw.
+  boost::asio::awaitable<void> step(std::uint64_t seed);
+  /// A request and its answer. `both`: at once.
+  boost::asio::awaitable<void> exchange(std::uint64_t seed);
+  /// The end. `exception`: by one; `replaced`: it is given back for replacement.
+  void end(bool exception, bool replaced);
+  bool has_ended() const { return ended_; }
+  /// An answer, or the rest of a line, is on its way, and only its user knows of it.
+  bool is_to_be_discarded() const;
+
+ private:
+  class operation;
+  struct text {
+    std::uint32_t request = 0;
+    std::string bytes;
+    std::uint32_t answers = 0;
+  };
+
+  boost::asio::awaitable<void> write(std::string bytes, std::size_t way);
+  /// Until so many lines of answers were read in all, and what was pushed in between.
+  boost::asio::awaitable<void> read(std::size_t enough, std::size_t way);
+  boost::asio::awaitable<void> read_some_lines(std::size_t lines, std::size_t way);
+  boost::asio::awaitable<void> read_one_line();
+  boost::asio::awaitable<void> ready();
+  boost::asio::awaitable<void> pause(std::size_t how);
+  /// Asio's parallel_group keeps its handler, and all that this owns, for ever where it runs out of memory.
+  bool may_do_both() const;
+  text draw_request(std::uint64_t seed, bool answered = true);
+  void took(std::string_view bytes);
+  const char* dirt() const;
+
+  simulation& sim_;
+  connection& conn_;
+  book::stream stream_;
+  book::holder holder_;
+  bool started_ = false;
+  bool failed_ = false;
+  bool asked_ = false;
+  unsigned outstanding_ = 0;
+  bool ended_ = false;
+  /// Lines of answers that were asked for, and read, on this stream.
+  std::size_t owed_ = 0;
+  std::size_t answered_ = 0;
+  /// What was read of a line.
+  std::string rest_;
+};
+
+/// A lease with what its user does.
+struct tenure {
+  tenure(simulation& s, lease l, bool strictly);
+  ~tenure();
+  tenure(const tenure&) = delete;
+  tenure& operator=(const tenure&) = delete;
+
+  void put();
+  void discard();
+
+  lease held;
+  usage use;
+  simulation& sim;
+};
+
+}  // namespace cocp::test::sim

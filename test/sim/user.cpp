@@ -1,0 +1,245 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "user.hpp"
+
+#include "simulation.hpp"
+
+#include "support/failing_allocations.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <chrono>
+#include <exception>
+#include <new>
+#include <stdexcept>
+#include <utility>
+
+namespace cocp::test::sim {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using limit = std::optional<duration>;
+
+/// From asking to the end, whichever that is.
+class user::wait {
+ public:
+  wait(user& u, limit l) : user_(&u), number_(u.sim_.records().ask(l)) {
+    u.cancelled_ = false;
+    u.asking_ = true;
+  }
+  wait(wait&& other) noexcept : user_(std::exchange(other.user_, nullptr)), number_(other.number_) {}
+  wait& operator=(wait&&) = delete;
+  ~wait() {
+    if (user_) end()->sim_.records().forgotten(number_);
+  }
+
+  void served() { end()->sim_.records().served(number_); }
+  void failed(error_code ec) {
+    user* const u = end();
+    u->sim_.records().failed(number_, ec, u->cancelled_);
+  }
+
+ private:
+  user* end() noexcept {
+    user_->asking_ = false;
+    return std::exchange(user_, nullptr);
+  }
+
+  user* user_;
+  std::uint64_t number_;
+};
+
+/// He is busy as long as this lives, in a coroutine's frame or a handler.
+class user::visit {
+ public:
+  explicit visit(user& u) : user_(&u) { u.busy_ = true; }
+  visit(visit&& other) noexcept : user_(std::exchange(other.user_, nullptr)) {}
+  visit& operator=(visit&&) = delete;
+  ~visit() {
+    if (user_) user_->busy_ = false;
+  }
+
+ private:
+  user* user_;
+};
+
+void user::start(asio::awaitable<void> what) {
+  auto run = [](visit v, asio::awaitable<void> body) -> asio::awaitable<void> {
+    const visit here = std::move(v);
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+    co_await std::move(body);
+  };
+  auto done = [](std::exception_ptr e) {
+    try {
+      if (e) std::rethrow_exception(e);
+    } catch (const boost::system::system_error&) {
+      // A connection's, or a get's: noted where it was thrown.
+    } catch (const asio::multiple_exceptions&) {
+      // Of two operations at once.
+    } catch (const std::domain_error&) {
+      // Thrown on purpose.
+    } catch (const std::bad_alloc&) {
+    }
+  };
+  asio::co_spawn(sim_.io(), run(visit(*this), std::move(what)),
+                 asio::bind_cancellation_slot(signal_.slot(), std::move(done)));
+}
+
+void user::begin_session(std::uint64_t seed) {
+  if (!busy_) start(session(seed));
+}
+
+asio::awaitable<void> user::session(std::uint64_t seed) {
+  dice d(seed);
+  if (!held_) co_await take(d.any());
+  if (!held_) co_return;
+  auto mine = std::move(held_);
+  for (std::size_t steps = d.of<std::size_t>({0, 1, 1, 2, 5}); steps != 0; --steps) {
+    const std::uint64_t how = d.any();
+    co_await mine->use.step(how);
+  }
+  switch (d.below(8)) {
+    case 0:
+      mine->discard();
+      break;
+    case 1:
+      throw std::domain_error("on purpose");
+    case 2:
+      held_ = std::move(mine);
+      break;
+    case 3:
+      break;
+    default:
+      mine->put();
+  }
+}
+
+asio::awaitable<void> user::take(std::uint64_t seed) {
+  dice d(seed);
+  cocp::pool& pool = sim_.pool();
+  const bool always = sim_.checks_always();
+  const auto chosen = d.of<limit>({{}, {}, 0s, 1ms, 100ms, 5s, 1h, duration::max()});
+  if (d.one_in(5)) {
+    cocp::lease l = pool.try_get();
+    if (!l) co_return;
+    sim_.records().count_get();
+    hold(std::move(l), always);
+    co_return;
+  }
+  wait w(*this, chosen ? chosen : sim_.options().pool.get_timeout);
+  error_code failure;
+  try {
+    // Apart: g++ 12 destroys the temporary of a conditional co_await twice.
+    cocp::lease l;
+    if (chosen) {
+      l = co_await pool.get(*chosen);
+    } else {
+      l = co_await pool.get();
+    }
+    w.served();
+    hold(std::move(l), always);
+  } catch (const boost::system::system_error& e) {
+    failure = e.code();
+  }
+  if (failure) w.failed(failure);
+}
+
+void user::hold(cocp::lease l, bool strictly) {
+  const failing_allocations::spare s;
+  held_ = std::make_unique<tenure>(sim_, std::move(l), strictly);
+}
+
+void user::get_with_callback(std::uint64_t seed) {
+  if (busy_ || held_) return;
+  dice d(seed);
+  const auto chosen = d.of<limit>({{}, 0s, 1ms, 5s, 1h});
+  wait w(*this, chosen ? chosen : sim_.options().pool.get_timeout);
+  auto done = [this, w = std::move(w), v = visit(*this)](error_code ec, cocp::lease l) mutable {
+    if (starting_) sim_.records().fail("rule 9: a handler is called inside async_get");
+    if (ec) {
+      w.failed(ec);
+    } else {
+      w.served();
+      hold(std::move(l), sim_.checks_always());
+    }
+  };
+  auto bound = asio::bind_cancellation_slot(signal_.slot(), std::move(done));
+  starting_ = true;
+  try {
+    if (chosen) {
+      sim_.pool().async_get(*chosen, std::move(bound));
+    } else {
+      sim_.pool().async_get(std::move(bound));
+    }
+  } catch (const std::bad_alloc&) {
+    // It was not begun, and he knows.
+  }
+  starting_ = false;
+}
+
+void user::cancel(std::uint64_t seed) {
+  dice d(seed);
+  cancelled_ = true;
+  auto type =
+      d.of({asio::cancellation_type::total, asio::cancellation_type::partial, asio::cancellation_type::terminal});
+  // Asio's parallel_group forwards only the first, and coroutines in it heed only this.
+  if (!asking_) type = asio::cancellation_type::terminal;
+  sim_.records().note("a user is cancelled, type ", static_cast<unsigned>(type), busy_ ? "" : ", and does nothing");
+  signal_.emit(type);
+}
+
+void user::drop(std::uint64_t seed) {
+  if (!held_ || busy_) return;
+  dice d(seed);
+  if (d.one_in(3)) held_->discard();
+  held_.reset();
+}
+
+void user::leave() {
+  cancelled_ = true;
+  signal_.emit(asio::cancellation_type::terminal);
+  held_.reset();
+}
+
+void user::want(way how) {
+  how_ = how;
+  served_ = false;
+}
+
+void user::ask_on() {
+  if (!served_ && !busy_) start(once());
+}
+
+asio::awaitable<void> user::once() {
+  if (how_ == way::asks_try_get) {
+    const cocp::lease l = sim_.pool().try_get();
+    served_ = bool(l);
+    if (l) sim_.records().count_get();
+    co_return;
+  }
+  const limit bound = how_ == way::waits      ? limit(1h)
+                      : how_ == way::asks_get ? limit(0s)
+                                              : sim_.options().pool.get_timeout;
+  wait w(*this, bound);
+  error_code failure;
+  try {
+    cocp::lease l;
+    if (how_ == way::waits_as_the_pool_says) {
+      l = co_await sim_.pool().get();
+    } else {
+      l = co_await sim_.pool().get(*bound);
+    }
+    w.served();
+    served_ = true;
+  } catch (const boost::system::system_error& e) {
+    failure = e.code();
+  }
+  if (failure) w.failed(failure);
+}
+
+}  // namespace cocp::test::sim
