@@ -95,6 +95,9 @@ class book {
 
   /// \name What the pool counts
   /// @{
+  /// At any time: they only grow, and the gauges add up.
+  void check_counters(const cocp::stats& s);
+  /// At the end of an instant: they are what was seen.
   void check_stats(const cocp::stats& s, std::size_t leased);
   void on_event(event_kind kind);
   /// A lease that was given out without a wait.

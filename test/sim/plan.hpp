@@ -36,6 +36,8 @@ struct act {
   deed what;
   /// What all that is drawn in it is drawn from.
   std::uint64_t seed;
+  /// How many handlers run before the next one, if that is to come at once; 0: all.
+  unsigned handlers = 0;
 };
 
 std::ostream& operator<<(std::ostream& out, deed d);

@@ -84,17 +84,28 @@ outcome simulation::run(std::function<void(const std::string&)> trace) {
   try {
     open();
     failing_allocations::arm(plan_.failing_allocation);
+    bool at_once = false;
     for (const act& a : plan_.acts) {
       if (!book_.failures().empty()) break;
-      advance(drawn_.is_busy() ? std::min<duration>(a.wait, 2s) : a.wait);
+      if (!at_once || a.wait != duration::zero()) {
+        advance(drawn_.is_busy() ? std::min<duration>(a.wait, 2s) : a.wait);
+      }
       try {
         perform(a);
       } catch (const std::bad_alloc&) {
         // It was not begun.
       }
-      settle();
-      check();
+      check_counters();
+      at_once = a.handlers != 0;
+      if (at_once) {
+        run_some(a.handlers);
+      } else {
+        settle();
+        check();
+      }
     }
+    settle();
+    check();
     result.spared = failing_allocations::armed() && plan_.failing_allocation != 0;
     failing_allocations::arm(0);
     if (book_.failures().empty()) plan_.end == ending_way::in_order ? end_in_order() : end_at_once();
@@ -453,19 +464,32 @@ void simulation::end_at_once() {
   if (mark_.use_count() != 1) book_.fail("rule 10: something is left");
 }
 
+bool simulation::run_one() {
+  try {
+    return io_->poll_one() != 0;
+  } catch (const std::bad_alloc&) {
+    // The program goes on.
+    return true;
+  } catch (const std::exception& e) {
+    throw stuck(std::string("an exception leaves run(): ") + e.what());
+  }
+}
+
 void simulation::settle() {
   io_->restart();
-  unsigned handlers = 0;
-  for (bool done = false; !done;) {
-    try {
-      done = io_->poll_one() == 0;
-    } catch (const std::bad_alloc&) {
-      // The program goes on.
-    } catch (const std::exception& e) {
-      throw stuck(std::string("an exception leaves run(): ") + e.what());
-    }
-    if (++handlers > most_handlers) throw stuck("it spins");
+  for (unsigned handlers = 0; run_one(); ++handlers) {
+    if (handlers > most_handlers) throw stuck("it spins");
   }
+}
+
+void simulation::run_some(unsigned handlers) {
+  io_->restart();
+  for (; handlers != 0 && run_one(); --handlers) check_counters();
+}
+
+void simulation::check_counters() {
+  const failing_allocations::spare s;
+  if (pool_) book_.check_counters(pool_->stats());
 }
 
 void simulation::advance(duration d) {
@@ -488,6 +512,7 @@ void simulation::check() {
   book_.check_waits();
   if (!pool_) return;
   const auto stats = pool_->stats();
+  book_.check_counters(stats);
   book_.check_stats(stats, leases_);
   if (net_->destroyed_in_use != 0) book_.fail("rule 11: a stream was destroyed in use");
   // Without memory, what is to be closed waits for a moment.

@@ -74,8 +74,15 @@ class simulation {
 
   /// Runs what is ready, and fails where that does not end.
   void settle();
+  /// False if nothing is ready.
+  bool run_one();
   void advance(duration d);
+  /// Runs so many, if there are.
+  void run_some(unsigned handlers);
+  /// At the end of an instant: all holds.
   void check();
+  /// At any time: what the pool counts.
+  void check_counters();
   /// Rule 7: what an outage may have cost by now.
   std::size_t attempts_of_outage() const;
 

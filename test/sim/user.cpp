@@ -54,7 +54,7 @@ class user::wait {
   std::uint64_t number_;
 };
 
-/// He is busy as long as this lives, in a coroutine's frame or a handler.
+/// He is busy as long as this lives, in a handler.
 class user::visit {
  public:
   explicit visit(user& u) : user_(&u) { u.busy_ = true; }
@@ -69,12 +69,12 @@ class user::visit {
 };
 
 void user::start(asio::awaitable<void> what) {
-  auto run = [](visit v, asio::awaitable<void> body) -> asio::awaitable<void> {
-    const visit here = std::move(v);
+  auto run = [](asio::awaitable<void> body) -> asio::awaitable<void> {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     co_await std::move(body);
   };
-  auto done = [](std::exception_ptr e) {
+  // Busy to the very end: what stands in the slot belongs to it for as long.
+  auto done = [v = visit(*this)](std::exception_ptr e) {
     try {
       if (e) std::rethrow_exception(e);
     } catch (const boost::system::system_error&) {
@@ -86,8 +86,7 @@ void user::start(asio::awaitable<void> what) {
     } catch (const std::bad_alloc&) {
     }
   };
-  asio::co_spawn(sim_.io(), run(visit(*this), std::move(what)),
-                 asio::bind_cancellation_slot(signal_.slot(), std::move(done)));
+  asio::co_spawn(sim_.io(), run(std::move(what)), asio::bind_cancellation_slot(signal_.slot(), std::move(done)));
 }
 
 void user::begin_session(std::uint64_t seed) {
