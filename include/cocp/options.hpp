@@ -64,7 +64,7 @@ struct connection_options {
   std::string address{};
 
   /// The limit of one whole attempt: name lookup, connect, TLS and `on_connect`; and of each hook of a pool. More than
-  /// zero.
+  /// zero. Without it, an attempt or a hook whose peer never answers holds its place for ever.
   std::optional<duration> connect_timeout = std::chrono::seconds(5);
 
   /// The delay before attempt n+1 is uniform in [c/2, c], c = min(retry_max, retry_min * 2^(n-1)).

@@ -30,6 +30,7 @@ using wall_clock = std::chrono::steady_clock;
 const char* const usage_text = R"(sim [OPTION N]...
   --seeds N        so many simulations (1000)
   --minutes N      or as many as there is time for
+  --failures N     and no more when so many have failed
   --from N         the first seed; 0, and without this: a random one
   --seed N         this one, with a trace of all that happens
   --shrink N       looks for a small one that fails as that does, and traces it
@@ -113,10 +114,12 @@ int main_(arguments a) {
   std::optional<wall_clock::time_point> end;
   if (a.contains("--minutes")) end = start + std::chrono::minutes(a["--minutes"]);
   const std::uint64_t most = a.contains("--seeds") ? a["--seeds"] : end ? ~std::uint64_t(0) : 1000;
-  const tally t = run_all([&](std::uint64_t n) -> std::optional<std::uint64_t> {
-    if (n >= most || (end && wall_clock::now() >= *end)) return std::nullopt;
-    return from + n;
-  });
+  const tally t = run_all(
+      [&](std::uint64_t n) -> std::optional<std::uint64_t> {
+        if (n >= most || (end && wall_clock::now() >= *end)) return std::nullopt;
+        return from + n;
+      },
+      a.contains("--failures") ? a["--failures"] : ~std::uint64_t(0));
   return summary(t, start, from);
 }
 

@@ -106,13 +106,13 @@ verdict try_plan(const plan& p) {
   return {death.empty() ? std::string(r->broken) : death, r->spared};
 }
 
-tally run_all(const std::function<std::optional<std::uint64_t>(std::uint64_t)>& next) {
+tally run_all(const std::function<std::optional<std::uint64_t>(std::uint64_t)>& next, std::uint64_t failures) {
   shared_report r;
   for (bool ended = false; !ended;) {
     const std::string death = in_child([&] {
       for (;; ++r->index) {
         const auto seed = next(r->index);
-        if (!seed) return;
+        if (!seed || r->failed >= failures) return;
         r->seed = *seed;
         run_into(r, plan(*seed));
         if (r->broken[0] != 0) tell(*r.operator->(), r->broken);

@@ -29,8 +29,8 @@ struct tally {
 };
 
 /// Runs one plan after the other, in a process of their own, which is replaced when it crashes or hangs. `next` gives
-/// the n-th seed, or nothing at the end. Failures are told on standard output.
-tally run_all(const std::function<std::optional<std::uint64_t>(std::uint64_t)>& next);
+/// the n-th seed, or nothing at the end, which is also when `failures` have been told on standard output.
+tally run_all(const std::function<std::optional<std::uint64_t>(std::uint64_t)>& next, std::uint64_t failures);
 
 /// The same for one seed with each of its allocations failing in turn.
 tally fail_each_allocation(std::uint64_t seed);

@@ -103,7 +103,7 @@ things all(world& w, const mark& m, const doing& d) {
   for (int i = 0; i < 3; ++i) t.pool->async_get([m](error_code, cocp::lease) {});
   t.leases.pop_back();
   t.leases.pop_back();
-  start(w, close_after(w.net(), *t.pool, 10s));
+  start(w, close_after(w.net(), *t.pool, 4s));
   return t;
 }
 
@@ -134,7 +134,7 @@ BOOST_DATA_TEST_CASE(when_pool_and_leases_are_gone_what_is_left_ends_without_tim
     const auto m = std::make_shared<int>();
     world w;
     things t = all(w, m, d);
-    for (unsigned i = 0; i < steps && !ended; ++i) ended = !w.step() || w.net().elapsed() > 9s;
+    for (unsigned i = 0; i < steps && !ended; ++i) ended = !w.step() || w.net().elapsed() > 4s;
     if (leases_first) t.leases.clear();
     // The coroutine that closes it needs the pool, so it is only closed.
     t.pool->close();
@@ -155,7 +155,7 @@ BOOST_DATA_TEST_CASE(drain_ends_at_whatever_step_of_a_hook_it_begins, doings, d)
     const auto m = std::make_shared<int>();
     world w;
     things t = all(w, m, d);
-    for (unsigned i = 0; i < steps && !ended; ++i) ended = !w.step() || w.net().elapsed() > 9s;
+    for (unsigned i = 0; i < steps && !ended; ++i) ended = !w.step() || w.net().elapsed() > 4s;
     auto drained = w.watch(t.pool->drain());
     w.settle();
     BOOST_TEST(!drained->done);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/pool_world.hpp"
+#include "support/sanitized.hpp"
 
 namespace asio = boost::asio;
 namespace data = boost::unit_test::data;
@@ -21,6 +22,12 @@ using namespace std::chrono_literals;
 using connect_result = fake_network::connect_result;
 
 namespace {
+
+#if defined(COCP_TEST_SANITIZED)
+constexpr int worlds = 10;
+#else
+constexpr int worlds = 100;
+#endif
 
 using generator = std::mt19937_64;
 
@@ -167,7 +174,7 @@ class mix : public pool_world {
 
 BOOST_AUTO_TEST_SUITE(outage_mix)
 
-BOOST_DATA_TEST_CASE(whatever_happened_a_pool_recovers, data::xrange(300), seed) {
+BOOST_DATA_TEST_CASE(whatever_happened_a_pool_recovers, data::xrange(3 * worlds), seed) {
   mix w(static_cast<std::uint64_t>(seed));
   for (int i = 0; i < 300; ++i) {
     w.act();
@@ -187,7 +194,7 @@ BOOST_DATA_TEST_CASE(whatever_happened_a_pool_recovers, data::xrange(300), seed)
   BOOST_TEST(all.size() == size);
 }
 
-BOOST_DATA_TEST_CASE(whatever_happens_an_outage_costs_one_attempt_for_each_step, data::xrange(100), seed) {
+BOOST_DATA_TEST_CASE(whatever_happens_an_outage_costs_one_attempt_for_each_step, data::xrange(worlds), seed) {
   mix w(static_cast<std::uint64_t>(seed) + 1000);
   for (int i = 0; i < 100; ++i) {
     w.act();
