@@ -10,6 +10,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/multiple_exceptions.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -69,9 +70,18 @@ class user::visit {
 };
 
 void user::start(asio::awaitable<void> what) {
+  signal_ = std::make_shared<asio::cancellation_signal>();
   auto run = [](asio::awaitable<void> body) -> asio::awaitable<void> {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_await std::move(body);
+    std::exception_ptr thrown;
+    try {
+      co_await std::move(body);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    // Asio waits once more before it tells of the end, and what it throws then leaves its run().
+    co_await asio::this_coro::throw_if_cancelled(false);
+    if (thrown) std::rethrow_exception(thrown);
   };
   // Busy to the very end: what stands in the slot belongs to it for as long.
   auto done = [v = visit(*this)](std::exception_ptr e) {
@@ -86,7 +96,7 @@ void user::start(asio::awaitable<void> what) {
     } catch (const std::bad_alloc&) {
     }
   };
-  asio::co_spawn(sim_.io(), run(std::move(what)), asio::bind_cancellation_slot(signal_.slot(), std::move(done)));
+  asio::co_spawn(sim_.io(), run(std::move(what)), asio::bind_cancellation_slot(signal_->slot(), std::move(done)));
 }
 
 void user::begin_session(std::uint64_t seed) {
@@ -167,7 +177,7 @@ void user::get_with_callback(std::uint64_t seed) {
       hold(std::move(l), sim_.checks_always());
     }
   };
-  auto bound = asio::bind_cancellation_slot(signal_.slot(), std::move(done));
+  auto bound = asio::bind_cancellation_slot(signal_->slot(), std::move(done));
   starting_ = true;
   try {
     if (chosen) {
@@ -189,7 +199,13 @@ void user::cancel(std::uint64_t seed) {
   // Asio's parallel_group forwards only the first, and coroutines in it heed only this.
   if (!asking_) type = asio::cancellation_type::terminal;
   sim_.records().note("a user is cancelled, type ", static_cast<unsigned>(type), busy_ ? "" : ", and does nothing");
-  signal_.emit(type);
+  emit(type);
+}
+
+void user::emit(asio::cancellation_type type) {
+  // A coroutine is cancelled where it runs: else Asio dispatches that, and it may meet what came after the coroutine
+  // (github.com/chriskohlhoff/asio issue 1332).
+  if (busy_) asio::post(sim_.io(), [s = signal_, type] { s->emit(type); });
 }
 
 void user::drop(std::uint64_t seed) {
@@ -201,7 +217,7 @@ void user::drop(std::uint64_t seed) {
 
 void user::leave() {
   cancelled_ = true;
-  signal_.emit(asio::cancellation_type::terminal);
+  emit(asio::cancellation_type::terminal);
   held_.reset();
 }
 

@@ -46,9 +46,11 @@ class user {
   asio::awaitable<void> once();
   void start(asio::awaitable<void> what);
   void hold(cocp::lease l, bool strictly);
+  void emit(asio::cancellation_type type);
 
   simulation& sim_;
-  asio::cancellation_signal signal_;
+  /// One for each thing that he does.
+  std::shared_ptr<asio::cancellation_signal> signal_ = std::make_shared<asio::cancellation_signal>();
   bool cancelled_ = false;
   bool busy_ = false;
   bool asking_ = false;
