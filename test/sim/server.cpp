@@ -55,17 +55,18 @@ void server::take_more(const std::weak_ptr<fake_peer>& weak, std::size_t times) 
 
 void server::received(fake_peer& p) {
   const failing_allocations::spare s;
-  while (p.received.size() >= label::length) {
-    const auto l = label::parse(std::string_view(p.received).substr(0, label::length));
+  std::size_t at = 0;
+  for (; p.received.size() - at >= label::length; at += label::length) {
+    const auto l = label::parse(std::string_view(p.received).substr(at, label::length));
     if (!l || l->kind != 'Q') {
       book_.fail("rule 13: what reaches stream " + std::to_string(p.number) + " is no line: " + p.received);
       p.received.clear();
       return;
     }
-    p.received.erase(0, label::length);
     book_.on_request(p.number, *l);
     if (l->index + 1 == l->count && l->answers != 0) answer(shared(p), *l);
   }
+  p.received.erase(0, at);
 }
 
 void server::answer(const std::shared_ptr<fake_peer>& p, const label& to) {

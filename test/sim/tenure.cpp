@@ -232,16 +232,17 @@ void usage::took(std::string_view bytes) {
   const failing_allocations::spare s;
   asked_ = false;
   rest_ += bytes;
-  for (; rest_.size() >= label::length; rest_.erase(0, label::length)) {
-    const auto l = label::parse(std::string_view(rest_).substr(0, label::length));
+  std::size_t at = 0;
+  for (; rest_.size() - at >= label::length; at += label::length) {
+    const auto l = label::parse(std::string_view(rest_).substr(at, label::length));
     if (l) {
       if (l->kind == 'A') ++answered_;
       sim_.records().on_answer(holder_, *l);
     } else {
       sim_.records().fail("rule 13: holder " + std::to_string(holder_) + " reads what is no line: " + rest_);
-      rest_.clear();
     }
   }
+  rest_.erase(0, at);
 }
 
 asio::awaitable<void> usage::ready() {
