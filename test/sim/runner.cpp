@@ -6,6 +6,7 @@
 #include "drawn_options.hpp"
 #include "simulation.hpp"
 
+#include "support/sanitized.hpp"
 #include "support/system_call.hpp"
 
 #include <sys/mman.h>
@@ -22,7 +23,11 @@ namespace cocp::test::sim {
 namespace {
 
 /// How long one simulation may take, in seconds of the clock on the wall.
+#if defined(COCP_TEST_SANITIZED)
+constexpr unsigned longest = 600;
+#else
 constexpr unsigned longest = 60;
+#endif
 
 /// What a process tells its parent, also when it dies.
 struct report {
