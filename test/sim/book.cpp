@@ -33,6 +33,7 @@ void book::on_request(stream s, const label& l) {
   const failing_allocations::spare spare;
   line_of_streams& t = at(s);
   note("stream ", s, " gets line ", l.index, " of ", l.count, " of request ", l.request, " of holder ", l.holder);
+  if (t.has == 0 && alone_.contains(l.holder)) t.has = l.holder;
   if (t.has != l.holder) fail(say("rule 1: holder ", l.holder, " writes to stream ", s, ", which ", t.has, " has"));
   if (l.request == 0 || l.request > requests_.size()) {
     fail(say("rule 13: a request that nobody has made reaches stream ", s));
@@ -58,6 +59,12 @@ book::holder book::begin(stream s, const char* who, bool strictly) {
   note(who, " begins as holder ", h, " of stream ", s);
   take(h, s, strictly);
   return h;
+}
+
+book::holder book::begin_alone() {
+  const failing_allocations::spare spare;
+  alone_.insert(++holders_);
+  return holders_;
 }
 
 void book::take(holder h, stream s, bool strictly) {

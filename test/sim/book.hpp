@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -70,6 +71,8 @@ class book {
 
   /// One who has a stream from now on. `strictly`: it was checked in this instant.
   holder begin(stream s, const char* who, bool strictly);
+  /// One whose connection stands alone: he has whatever stream he writes to, until it ends.
+  holder begin_alone();
   /// He has agreed to go on with another stream.
   void move(holder h, stream from, stream to);
   /// He has it no more; `spoiled`: why nobody else may have that stream, if so.
@@ -137,6 +140,7 @@ class book {
   std::vector<std::string> failures_;
   std::vector<line_of_streams> streams_;
   holder holders_ = 0;
+  std::set<holder> alone_;
   std::vector<request> requests_;
   std::uint64_t asked_ = 0;
   std::map<std::uint64_t, wait> waits_;

@@ -16,6 +16,7 @@ enum class deed {
   callback_get,  ///< A user asks with a callback.
   cancel,        ///< A user's operations are cancelled.
   drop,          ///< A user who holds a lease lets it go.
+  alone,         ///< A connection that stands alone is used.
   ready,         ///< Somebody waits for connections to be up.
   lose,          ///< A stream ends, or fails, or goes silent.
   push,          ///< A server speaks unasked.

@@ -64,6 +64,7 @@ simulation::simulation(const plan& p)
 simulation::~simulation() {
   io_.reset();
   pool_.reset();
+  loners_use_.reset();
   // What stands in them refers to this.
   net_->on_gone = nullptr;
   net_->connect_latency = nullptr;
@@ -177,7 +178,7 @@ void simulation::perform(const act& a) {
   }
   // What these cause is not the outage's.
   if (a.what == deed::weather || a.what == deed::manners || a.what == deed::names || a.what == deed::renew ||
-      a.what == deed::readdress || a.what == deed::retry_now || a.what == deed::resize) {
+      a.what == deed::readdress || a.what == deed::retry_now || a.what == deed::resize || a.what == deed::alone) {
     outage_.reset();
   }
   dice d(a.seed);
@@ -194,6 +195,9 @@ void simulation::perform(const act& a) {
       break;
     case deed::drop:
       u.drop(d.any());
+      break;
+    case deed::alone:
+      use_loner(d.any());
       break;
     case deed::ready:
       wait_until_up(1 + d.below(size_));
@@ -260,7 +264,7 @@ void simulation::change_weather(dice& d) {
   net_->default_result = connect_result::refused;
   net_->results_at.clear();
   slowest_connect_ = {};
-  if (!net_->lookups_hang) outage_ = outage{now(), net_->attempts.size()};
+  if (!net_->lookups_hang && !loner_) outage_ = outage{now(), net_->attempts.size()};
 }
 
 std::size_t simulation::attempts_of_outage() const {
@@ -296,7 +300,7 @@ void simulation::change_manners(dice& d) {
   net_->default_result = connect_result::accepted;
   net_->results_at.clear();
   slowest_connect_ = {};
-  if (!net_->lookups_hang) outage_ = outage{now(), net_->attempts.size()};
+  if (!net_->lookups_hang && !loner_) outage_ = outage{now(), net_->attempts.size()};
 }
 
 void simulation::change_names(dice& d) {
@@ -315,6 +319,22 @@ void simulation::wait_until_up(std::size_t n) {
     }
   };
   asio::co_spawn(*io_, wait(*pool_, n), [](std::exception_ptr) {});
+}
+
+void simulation::use_loner(std::uint64_t seed) {
+  if (is_loner_busy_) return;
+  if (!loner_) {
+    const failing_allocations::spare s;
+    loner_.emplace(*io_, connection_options{.address = "10.0.0.2:7"});
+    loners_use_.emplace(*this, *loner_);
+  }
+  auto use = [](usage& u, std::uint64_t how) -> asio::awaitable<void> { co_await u.exchange(how); };
+  auto done = [this](std::exception_ptr e) {
+    is_loner_busy_ = false;
+    if (e) loners_use_->forget();
+  };
+  asio::co_spawn(*io_, use(*loners_use_, seed), std::move(done));
+  is_loner_busy_ = true;
 }
 
 void simulation::be_well() {
@@ -415,6 +435,7 @@ void simulation::end_in_order() {
   const bool is_late = bool(late);
   leases_ += is_late ? 1 : 0;
   book_.closed = true;
+  if (loner_) loner_->close();
   bool drained = false;
   auto drain = [](cocp::pool& pool, bool& done) -> asio::awaitable<void> {
     co_await pool.drain();
@@ -460,6 +481,7 @@ void simulation::end_at_once() {
       break;
   }
   users_.clear();
+  loner_.reset();
   if (net_->sockets != 0) book_.fail("rule 4: a socket is left open");
   if (mark_.use_count() != 1) book_.fail("rule 10: something is left");
 }
@@ -516,7 +538,7 @@ void simulation::check() {
   book_.check_stats(stats, leases_);
   if (net_->destroyed_in_use != 0) book_.fail("rule 11: a stream was destroyed in use");
   // Without memory, what is to be closed waits for a moment.
-  if (!raced_ && !book_.uncertain && net_->sockets > std::max(size_, stats.leased + stats.hooks)) {
+  if (!raced_ && !book_.uncertain && net_->sockets > std::max(size_, stats.leased + stats.hooks) + (loner_ ? 1 : 0)) {
     book_.fail(say("rule 16: ", net_->sockets, " sockets of at most ", size_, ", with ", stats.leased, " leases out"));
   }
   if (outage_) {

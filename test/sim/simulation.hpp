@@ -6,6 +6,7 @@
 #include "drawn_options.hpp"
 #include "plan.hpp"
 #include "server.hpp"
+#include "tenure.hpp"
 #include "user.hpp"
 
 #include "support/fake_network.hpp"
@@ -64,6 +65,7 @@ class simulation {
   void change_manners(dice& d);
   void change_names(dice& d);
   void wait_until_up(std::size_t n);
+  void use_loner(std::uint64_t seed);
 
   void be_well();
   bool serves_everybody();
@@ -96,6 +98,10 @@ class simulation {
   duration slowest_connect_{};
   std::optional<cocp::pool> pool_;
   std::vector<std::unique_ptr<user>> users_;
+  /// A connection that stands alone, to the same servers. Rule 13 is for it too: nothing has parts on two streams.
+  std::optional<connection> loner_;
+  std::optional<usage> loners_use_;
+  bool is_loner_busy_ = false;
   std::size_t leases_ = 0;
   /// Some address had a name that means several.
   bool raced_ = false;

@@ -51,6 +51,13 @@ class usage::operation {
 usage::usage(simulation& s, connection& c, const char* who, bool strictly)
     : sim_(s), conn_(c), stream_(peer_of(c)), holder_(s.records().begin(stream_, who, strictly)) {}
 
+usage::usage(simulation& s, connection& c) : sim_(s), conn_(c), stream_(0), holder_(s.records().begin_alone()) {}
+
+void usage::forget() {
+  rest_.clear();
+  owed_ = answered_ = 0;
+}
+
 bool usage::may_do_both() const { return !sim_.records().uncertain; }
 
 usage::text usage::draw_request(std::uint64_t seed, bool answered) {

@@ -30,6 +30,8 @@ inline book::stream peer_of(const connection& c) {
 class usage {
  public:
   usage(simulation& s, connection& c, const char* who, bool strictly);
+  /// Of a connection that stands alone.
+  usage(simulation& s, connection& c);
   /// If it has not ended, nobody knows what was left on the stream.
   ~usage() { end(false, true); }
   usage(const usage&) = delete;
@@ -39,6 +41,8 @@ class usage {
   boost::asio::awaitable<void> step(std::uint64_t seed);
   /// A request and its answer. `both`: at once.
   boost::asio::awaitable<void> exchange(std::uint64_t seed);
+  /// Of a connection that stands alone: its stream was lost, and what was asked on it is answered nowhere.
+  void forget();
   /// The end. `exception`: by one; `replaced`: it is given back for replacement.
   void end(bool exception, bool replaced);
   bool has_ended() const { return ended_; }
