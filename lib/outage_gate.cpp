@@ -10,8 +10,9 @@ namespace cocp::detail {
 bool outage_gate::may_dial(dial_cause cause, bool any_up, time_point now) const noexcept {
   if (dialling_ >= max_dialling_) return false;
   if (open_) return true;
-  // One was lost, others are up, and nothing has failed: no reason to hold up who needs more.
-  if (known_ && failures_ == 0 && cause == dial_cause::demand && any_up) return true;
+  // One was lost, others are up, and nothing has failed: no reason to hold up who needs more. While a probe has yet to
+  // last there is: who is up may be that probe alone.
+  if (known_ && failures_ == 0 && !wary_ && cause == dial_cause::demand && any_up) return true;
   return !probing_ && now >= next_probe_;
 }
 

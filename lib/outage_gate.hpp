@@ -20,8 +20,9 @@ enum class dial_cause {
 /// connections there are.
 ///
 /// Open: all may, `max_dialling` at a time. Shut: one, the probe, and the others when it has succeeded. A loss shuts
-/// the gate until one has redialled, except for demand while other connections are up. A failed attempt shuts it for
-/// the backoff delay. It begins shut: at the start too the first one tells whether the endpoint is there.
+/// the gate until one has redialled, except for demand while other connections are up. One lost early shuts it for
+/// demand too, until one has redialled and lasted. A failed attempt shuts it for the backoff delay. It begins shut: at
+/// the start too the first one tells whether the endpoint is there.
 ///
 /// Who ends what: open, by a loss or a failure. Shut with nobody probing, by the first who asks at `next_time` or
 /// later; that there is one is for the pool to see to (whoever wants a connection wants a dial). A probe, by the end of

@@ -207,6 +207,22 @@ BOOST_AUTO_TEST_CASE(a_connection_lost_early_while_a_probe_is_on_its_way_puts_th
   BOOST_TEST(!gate.is_open());
 }
 
+// Who is up then may be that probe alone.
+BOOST_AUTO_TEST_CASE(while_a_probe_has_yet_to_last_demand_waits_too) {
+  const auto a = connect();
+  const auto b = connect();
+  lose(a);
+  const auto probe = begin();
+  lose(b, true);
+  BOOST_TEST(gate.failures() == 0u);
+  BOOST_TEST(!may(dial_cause::demand, true));
+  gate.succeeded(probe, now);
+  BOOST_TEST(!may(dial_cause::demand, true));
+  now += 100ms;
+  BOOST_TEST(gate.pass(now));
+  BOOST_TEST(may(dial_cause::demand, true));
+}
+
 BOOST_AUTO_TEST_CASE(the_loss_of_a_former_probe_does_not_end_the_backoff_delay) {
   lose(connect(), true);
   now += 50ms;

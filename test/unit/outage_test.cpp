@@ -206,6 +206,42 @@ BOOST_DATA_TEST_CASE(nor_for_a_connection_that_was_given_up_meanwhile, data::mak
   BOOST_TEST(most_dials(w, 10s) == 1u);
 }
 
+// Of two that are lost together the second was young, so the first that is back has to last: nobody follows it before,
+// whenever they asked.
+BOOST_AUTO_TEST_CASE(nor_for_those_who_need_more_while_only_one_on_trial_is_up) {
+  pool_world w({.size = 10, .min_size = 0});
+  char bytes[2];
+  const auto lose = [&](pool_world::call& c, fake_peer& peer, char& byte) {
+    c.lease->async_read_some(asio::buffer(&byte, 1), [](cocp::error_code, std::size_t) {});
+    peer.reset();
+    w.settle();
+  };
+  auto seasoned = w.get();
+  w.advance(1s);
+  auto young = w.get();
+  w.settle();
+  BOOST_REQUIRE(w.net().peers.size() == 2u);
+  lose(*seasoned, *w.net().peers[0], bytes[0]);
+  lose(*young, *w.net().peers[1], bytes[1]);
+  w.net().connect_latency = [] { return 10ms; };
+  seasoned->lease.put();
+  young->lease.put();
+  std::vector<std::shared_ptr<pool_world::call>> calls;
+  for (int i = 0; i < 8; ++i) calls.push_back(w.get());
+  w.settle();
+  BOOST_TEST(w.pool->stats().connecting == 1u);
+  w.advance(10ms);
+  BOOST_TEST(bool(calls[0]->lease));
+  BOOST_TEST(w.pool->stats().connecting == 0u);
+  calls.push_back(w.get());
+  w.settle();
+  BOOST_TEST(w.pool->stats().connecting == 0u);
+  w.advance(100ms);
+  BOOST_TEST(w.pool->stats().connecting == 8u);
+  w.advance(10ms);
+  for (const auto& c : calls) BOOST_TEST(bool(c->lease));
+}
+
 BOOST_AUTO_TEST_CASE(one_connection_that_is_lost_while_others_are_up_holds_up_nobody) {
   pool_world w({.size = 4, .min_size = 2});
   w.advance(1s);
