@@ -74,11 +74,13 @@ void pool_core::wake_by(time_point t) noexcept {
 }
 
 time_point pool_core::turn() noexcept {
-  const time_point now = env_->now();
+  time_point now;
   wait_list ended;
   bool look_now = false;
   {
     const std::lock_guard lock(mutex_);
+    // Not before: others set `tick_` too, which must not go back.
+    now = env_->now();
     for (std::size_t n = 0; n < timeouts_per_turn; ++n) {
       pool_waiter* const w = deadlines_.first();
       if (!w || w->deadline > now) break;

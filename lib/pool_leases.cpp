@@ -89,8 +89,9 @@ void pool_core::report_leases() noexcept {
 std::vector<lease_info> pool_core::leases() const {
   std::vector<lease_info> result;
   if (!options_.report_leases) return result;
-  const time_point now = env_->now();
   const std::lock_guard lock(mutex_);
+  // Not before: one could be taken in between, later than this.
+  const time_point now = env_->now();
   result.reserve(leased_);
   for (const auto& s : slots_) {
     if (s->owner != slot_owner::leased) continue;
