@@ -136,7 +136,7 @@ struct lone {
 class game {
  public:
   game(const row& r, std::uint64_t seed)
-      : home(r), seed_(seed), random_(seed), a(servers_.io.get_executor()), b(servers_.io.get_executor()) {
+      : home(r), random_(seed), a(servers_.io.get_executor()), b(servers_.io.get_executor()) {
     for (unsigned i = 0; i < r.threads; ++i) {
       auto l = std::make_unique<lone>();
       l->conn = std::make_shared<cocp::connection>(home.of_pools(), at(a));
@@ -195,7 +195,6 @@ class game {
   cocp::handshake hook();
   void call_back(std::uint64_t what) noexcept;
 
-  const std::uint64_t seed_;
   std::mutex mutex_;
   // Guarded by `mutex_`.
   generator random_;
@@ -400,7 +399,7 @@ asio::awaitable<void> use(cocp::lease given, game& g, std::uint64_t number) {
   }
 }
 
-/// Counts how something ends that was begun by `player::begin`.
+/// Counts the end of what `player::begin` has begun.
 struct ending {
   game* g;
   /// Asio's coroutines clear the slot at each step: it lives as long as they do.
@@ -408,7 +407,7 @@ struct ending {
   void operator()(std::exception_ptr) const { ++g->ended; }
 };
 
-/// Keeps the pool while it waits, unless it is its only user's last.
+/// Keeps the pool while it waits, and sometimes longer.
 asio::awaitable<void> get_and_use(std::shared_ptr<cocp::pool> p, game& g, std::optional<cocp::duration> limit,
                                   std::uint64_t number) {
   cocp::lease l;
@@ -771,6 +770,7 @@ BOOST_DATA_TEST_CASE(at_once_on_any_executor_loses_nothing, data::make(rows()), 
   BOOST_TEST((drained.get_future().wait_for(patience) == std::future_status::ready), "drain() ends");
   g.lones.clear();
   g.home.finish();
+  BOOST_TEST_MESSAGE(r << ": " << g.answers << " answers, " << g.ended << " calls that wait");
   BOOST_TEST(g.answers != 0u);
   BOOST_TEST(g.wrong == 0u);
   BOOST_TEST(g.broken == 0u);
