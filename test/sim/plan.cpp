@@ -29,7 +29,7 @@ plan::plan(std::uint64_t s) : seed(s) {
     a.what = d.one_in(2) ? deed::session : static_cast<deed>(d.below(static_cast<std::size_t>(deed::count)));
     if (quiet && d.percent(80)) a.what = d.of({deed::session, deed::session, deed::callback_get, deed::drop});
     a.seed = d.any();
-    if (d.one_in(3)) a.handlers = 1 + static_cast<unsigned>(d.below(6));
+    if (d.one_in(3)) a.handlers = static_cast<unsigned>(d.below(6));
   }
   if (d.one_in(6)) end = d.of({ending_way::pool_first, ending_way::context_first, ending_way::users_first});
 }

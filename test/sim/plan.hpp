@@ -5,6 +5,7 @@
 #include <cocp/event.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <ostream>
 #include <vector>
 
@@ -37,8 +38,8 @@ struct act {
   deed what;
   /// What all that is drawn in it is drawn from.
   std::uint64_t seed;
-  /// How many handlers run before the next one, if that is to come at once; 0: all.
-  unsigned handlers = 0;
+  /// How many handlers run before the next one, if that is to come at once; none: all.
+  std::optional<unsigned> handlers = std::nullopt;
 };
 
 std::ostream& operator<<(std::ostream& out, deed d);

@@ -97,9 +97,9 @@ outcome simulation::run(std::function<void(const std::string&)> trace) {
         // It was not begun.
       }
       check_counters();
-      at_once = a.handlers != 0;
+      at_once = a.handlers.has_value();
       if (at_once) {
-        run_some(a.handlers);
+        run_some(*a.handlers);
       } else {
         settle();
         check();

@@ -8,6 +8,7 @@
 
 #include "support/failing_allocations.hpp"
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
@@ -29,14 +30,16 @@ using namespace boost::asio::experimental::awaitable_operators;
 /// Between its start and its end: if it does not end well, its stream is not known any more.
 class usage::operation {
  public:
-  explicit operation(usage& u) : usage_(u) {
+  operation(usage& u, bool writes) : usage_(u), writes_(writes) {
     u.started_ = true;
     ++u.outstanding_;
   }
   ~operation() {
     --usage_.outstanding_;
     usage_.sim_.records().note("holder ", usage_.holder_, ": an operation ", well_ ? "ends well" : "fails");
-    if (!well_) usage_.failed_ = true;
+    if (well_) return;
+    usage_.failed_ = true;
+    usage_.write_failed_ = usage_.write_failed_ || writes_;
   }
   operation(const operation&) = delete;
   operation& operator=(const operation&) = delete;
@@ -45,6 +48,7 @@ class usage::operation {
 
  private:
   usage& usage_;
+  const bool writes_;
   bool well_ = false;
 };
 
@@ -56,6 +60,15 @@ usage::usage(simulation& s, connection& c) : sim_(s), conn_(c), stream_(0), hold
 void usage::forget() {
   rest_.clear();
   owed_ = answered_ = 0;
+}
+
+bool usage::goes_on_after_loss() {
+  const error_code ec = conn_.last_error();
+  const bool lost = ec == asio::error::eof || ec == asio::error::connection_reset;
+  if (!lost || write_failed_ || outstanding_ != 0) return false;
+  // What he reads from now on may begin anywhere.
+  is_lost_ = true;
+  return true;
 }
 
 bool usage::may_do_both() const { return !sim_.records().uncertain; }
@@ -172,7 +185,7 @@ asio::awaitable<void> usage::pause(std::size_t how) {
 }
 
 asio::awaitable<void> usage::write(std::string bytes, std::size_t way) {
-  operation op(*this);
+  operation op(*this, true);
   const auto buffer = asio::buffer(bytes);
   // What was sent of one that fails does not matter: then it is dirty in any case.
   switch (way) {
@@ -200,7 +213,7 @@ asio::awaitable<void> usage::read(std::size_t enough, std::size_t way) {
 }
 
 asio::awaitable<void> usage::read_some_lines(std::size_t lines, std::size_t way) {
-  operation op(*this);
+  operation op(*this, false);
   std::vector<char> in(lines * label::length);
   const auto buffer = asio::buffer(in);
   switch (way) {
@@ -238,6 +251,7 @@ asio::awaitable<void> usage::read_one_line() {
 void usage::took(std::string_view bytes) {
   const failing_allocations::spare s;
   asked_ = false;
+  if (is_lost_) return;
   rest_ += bytes;
   std::size_t at = 0;
   for (; rest_.size() - at >= label::length; at += label::length) {
@@ -260,7 +274,7 @@ asio::awaitable<void> usage::ready() {
   sim_.records().move(holder_, stream_, now);
   stream_ = now;
   rest_.clear();
-  failed_ = asked_ = started_ = false;
+  failed_ = asked_ = started_ = write_failed_ = is_lost_ = false;
   owed_ = answered_ = 0;
 }
 

@@ -41,6 +41,9 @@ class usage {
   boost::asio::awaitable<void> step(std::uint64_t seed);
   /// A request and its answer. `both`: at once.
   boost::asio::awaitable<void> exchange(std::uint64_t seed);
+  /// True if the last read has failed, and nothing else: then he may go on, and what he writes still goes to the same
+  /// stream, if anywhere.
+  bool goes_on_after_loss();
   /// Of a connection that stands alone: its stream was lost, and what was asked on it is answered nowhere.
   void forget();
   /// The end. `exception`: by one; `replaced`: it is given back for replacement.
@@ -77,6 +80,8 @@ class usage {
   bool started_ = false;
   bool failed_ = false;
   bool asked_ = false;
+  bool write_failed_ = false;
+  bool is_lost_ = false;
   unsigned outstanding_ = 0;
   bool ended_ = false;
   /// Lines of answers that were asked for, and read, on this stream.

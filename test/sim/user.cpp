@@ -71,6 +71,7 @@ class user::visit {
 
 void user::start(asio::awaitable<void> what) {
   signal_ = std::make_shared<asio::cancellation_signal>();
+  calls_back_ = false;
   auto run = [](asio::awaitable<void> body) -> asio::awaitable<void> {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     std::exception_ptr thrown;
@@ -110,7 +111,15 @@ asio::awaitable<void> user::session(std::uint64_t seed) {
   auto mine = std::move(held_);
   for (std::size_t steps = d.of<std::size_t>({0, 1, 1, 2, 5}); steps != 0; --steps) {
     const std::uint64_t how = d.any();
-    co_await mine->use.step(how);
+    const bool stubborn = d.one_in(2);
+    std::exception_ptr thrown;
+    try {
+      co_await mine->use.step(how);
+    } catch (const boost::system::system_error&) {
+      thrown = std::current_exception();
+    }
+    // One who has lost his stream while he read may try on.
+    if (thrown && !(stubborn && mine->use.goes_on_after_loss())) std::rethrow_exception(thrown);
   }
   switch (d.below(8)) {
     case 0:
@@ -166,6 +175,8 @@ void user::hold(cocp::lease l, bool strictly) {
 void user::get_with_callback(std::uint64_t seed) {
   if (busy_ || held_) return;
   dice d(seed);
+  signal_ = std::make_shared<asio::cancellation_signal>();
+  calls_back_ = true;
   const auto chosen = d.of<limit>({{}, 0s, 1ms, 5s, 1h});
   wait w(*this, chosen ? chosen : sim_.options().pool.get_timeout);
   auto done = [this, w = std::move(w), v = visit(*this)](error_code ec, cocp::lease l) mutable {
@@ -205,7 +216,12 @@ void user::cancel(std::uint64_t seed) {
 void user::emit(asio::cancellation_type type) {
   // A coroutine is cancelled where it runs: else Asio dispatches that, and it may meet what came after the coroutine
   // (github.com/chriskohlhoff/asio issue 1332).
-  if (busy_) asio::post(sim_.io(), [s = signal_, type] { s->emit(type); });
+  if (!busy_) return;
+  if (calls_back_) {
+    signal_->emit(type);
+  } else {
+    asio::post(sim_.io(), [s = signal_, type] { s->emit(type); });
+  }
 }
 
 void user::drop(std::uint64_t seed) {

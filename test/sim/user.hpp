@@ -55,6 +55,8 @@ class user {
   bool busy_ = false;
   bool asking_ = false;
   bool starting_ = false;
+  /// What he does is no coroutine.
+  bool calls_back_ = false;
   std::unique_ptr<tenure> held_;
   way how_ = way::waits;
   bool served_ = false;
