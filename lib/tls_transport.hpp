@@ -42,7 +42,7 @@ class tls_transport {
 
   template <class Buffers>
   std::size_t read_some(const Buffers& buffers, error_code& ec) {
-    return socket_.read_some(buffers, ec);
+    return unless_interrupted([&] { return socket_.read_some(buffers, ec); }, ec);
   }
   template <class Buffers, class Handler>
   void async_read_some(const Buffers& buffers, Handler&& handler) {
@@ -53,9 +53,9 @@ class tls_transport {
   template <class Buffers>
   std::size_t write_some(const Buffers& buffers, error_code& ec) {
     ec = {};
-    while (!late_.empty() && !ec) drop(socket_.write_some(asio::buffer(late_), ec));
+    while (!late_.empty() && !ec) drop(send(asio::buffer(late_), ec));
     std::size_t n = 0;
-    if (!ec) n = socket_.write_some(buffers, ec);
+    if (!ec) n = send(buffers, ec);
     if (ec != asio::error::would_block && ec != asio::error::try_again) return n;
     ec = keep(buffers);
     return ec ? 0 : asio::buffer_size(buffers);
@@ -83,6 +83,21 @@ class tls_transport {
 
  private:
   void drop(std::size_t n) { late_.erase(late_.begin(), late_.begin() + static_cast<std::ptrdiff_t>(n)); }
+
+  /// Does it again where a signal came in between, which Asio does only for what is asynchronous.
+  template <class F>
+  static std::size_t unless_interrupted(F f, const error_code& ec) {
+    std::size_t n = 0;
+    do {
+      n = f();
+    } while (ec == asio::error::interrupted);
+    return n;
+  }
+
+  template <class Buffers>
+  std::size_t send(const Buffers& buffers, error_code& ec) {
+    return unless_interrupted([&] { return socket_.write_some(buffers, ec); }, ec);
+  }
 
   template <class Buffers>
   error_code keep(const Buffers& buffers) {
