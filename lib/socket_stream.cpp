@@ -38,14 +38,18 @@ error_code look_at_new(plain_socket& socket) {
   error_code no_remote;
   const auto local = socket.local_endpoint(no_local);
   const auto remote = socket.remote_endpoint(no_remote);
-  // A Unix socket whose listener's queue is full does not connect later (connect(2), EAGAIN). Asio waits until it can
-  // be written to, and that it can be; so it takes it for connected.
-  if (local.protocol().family() == AF_UNIX && no_remote == asio::error::not_connected) return asio::error::try_again;
+  if (no_local) return no_local;
+  const bool is_local = local.protocol().family() == AF_UNIX;
+  if (no_remote == asio::error::not_connected) {
+    // A Unix socket whose listener's queue is full does not connect later (connect(2), EAGAIN). Asio waits until it can
+    // be written to, and that it can be; so it takes it for connected. Another has ended already, and the first look at
+    // it tells how.
+    return is_local ? error_code(asio::error::try_again) : error_code();
+  }
+  if (no_remote) return no_remote;
   // Dialling an unused port of the ephemeral range on the own host can end in a connection of the socket to itself
   // (TCP's simultaneous open, RFC 9293 section 3.5).
-  if (!no_local && !no_remote && local.protocol().family() != AF_UNIX && local == remote) {
-    return asio::error::connection_refused;
-  }
+  if (!is_local && local == remote) return asio::error::connection_refused;
   return {};
 }
 
@@ -149,7 +153,13 @@ peek_result socket_stream::peek(error_code& ec) noexcept {
 error_code socket_stream::end_behind() noexcept {
   // The peer's FIN is POLLRDHUP, for a Unix socket as well.
   pollfd look{.fd = descriptor_, .events = POLLRDHUP, .revents = 0};
-  if (::poll(&look, 1, 0) <= 0) return {};
+  int n = 0;
+  do {
+    n = ::poll(&look, 1, 0);
+  } while (n < 0 && errno == EINTR);
+  // Of what cannot be looked at nobody knows that it has not ended.
+  if (n < 0) return {errno, boost::system::system_category()};
+  if (n == 0) return {};
   if (look.revents & POLLERR) {
     int error = 0;
     socklen_t size = sizeof error;
