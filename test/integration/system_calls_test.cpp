@@ -213,7 +213,7 @@ int close(int descriptor) {
 namespace {
 
 #if defined(COCP_TEST_SANITIZED)
-constexpr int speed = 4;
+constexpr int speed = 10;
 #else
 constexpr int speed = 40;
 #endif
@@ -358,7 +358,7 @@ class life {
     hurried_environment::install(io_, speed);
     options_.retry_min = 20ms;
     options_.retry_max = 100ms;
-    options_.connect_timeout = 10s;
+    options_.connect_timeout = 20s;
     options_.logger = [this](const cocp::event& e) {
       if (e.kind == cocp::event_kind::connected) ++connects_;
       if (e.kind == cocp::event_kind::connect_failed) ++failed_attempts_;
@@ -393,10 +393,10 @@ class life {
  private:
   asio::awaitable<void> body() {
     {
-      cocp::pool pool(io_, options_, {.size = size});
+      cocp::pool pool(io_, options_, {.size = size, .get_timeout = 2min});
       co_await use(pool);
       // It is watched from then on.
-      asio::steady_timer idling(io_, 80ms / speed);
+      asio::steady_timer idling(io_, 60ms / speed);
       co_await idling.async_wait(asio::use_awaitable);
       co_await use(pool);
       // It has recovered by itself.
@@ -507,7 +507,7 @@ BOOST_DATA_TEST_CASE(that_fail_once_cost_the_pool_one_connection_at_most, data::
     BOOST_TEST_CONTEXT("call number " << n) {
       const std::string path = directory.path() / ("socket" + std::to_string(n));
       life l(row.on, context, path, made.localhost);
-      if (row.what == told::late) l.options().connect_timeout = 1s;
+      if (row.what == told::late) l.options().connect_timeout = 4s;
       failing_calls::begin(row.which, row.error, n);
       l.run();
       failed = !failing_calls::armed();
