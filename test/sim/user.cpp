@@ -29,10 +29,7 @@ using limit = std::optional<duration>;
 /// From asking to the end, whichever that is.
 class user::wait {
  public:
-  wait(user& u, limit l) : user_(&u), number_(u.sim_.records().ask(l)) {
-    u.cancelled_ = false;
-    u.asking_ = true;
-  }
+  wait(user& u, limit l) : user_(&u), number_(u.sim_.records().ask(l)) { u.asking_ = true; }
   wait(wait&& other) noexcept : user_(std::exchange(other.user_, nullptr)), number_(other.number_) {}
   wait& operator=(wait&&) = delete;
   ~wait() {
@@ -71,7 +68,7 @@ class user::visit {
 
 void user::start(asio::awaitable<void> what) {
   signal_ = std::make_shared<asio::cancellation_signal>();
-  calls_back_ = false;
+  calls_back_ = cancelled_ = false;
   auto run = [](asio::awaitable<void> body) -> asio::awaitable<void> {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     std::exception_ptr thrown;
@@ -177,6 +174,7 @@ void user::get_with_callback(std::uint64_t seed) {
   dice d(seed);
   signal_ = std::make_shared<asio::cancellation_signal>();
   calls_back_ = true;
+  cancelled_ = false;
   const auto chosen = d.of<limit>({{}, 0s, 1ms, 5s, 1h});
   wait w(*this, chosen ? chosen : sim_.options().pool.get_timeout);
   auto done = [this, w = std::move(w), v = visit(*this)](error_code ec, cocp::lease l) mutable {
