@@ -190,9 +190,11 @@ void simulation::perform(const act& a) {
     case deed::callback_get:
       u.get_with_callback(d.any());
       break;
-    case deed::cancel:
-      u.cancel(d.any());
+    case deed::cancel: {
+      const auto busy = std::ranges::find_if(users_, [](const auto& each) { return each->is_busy(); });
+      (busy != users_.end() && d.one_in(2) ? **busy : u).cancel(d.any());
       break;
+    }
     case deed::drop:
       u.drop(d.any());
       break;

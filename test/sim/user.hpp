@@ -24,6 +24,7 @@ class user {
   /// keeps it, or throws.
   void begin_session(std::uint64_t seed);
   void get_with_callback(std::uint64_t seed);
+  bool is_busy() const { return busy_; }
   void cancel(std::uint64_t seed);
   void drop(std::uint64_t seed);
   /// Lets all go.
