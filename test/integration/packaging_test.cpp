@@ -288,7 +288,10 @@ BOOST_AUTO_TEST_CASE(the_shared_library_shows_only_what_programs_need) {
     } else {
       // Others' objects of which a process must have one: they mark them themselves. Never the only definition.
       BOOST_TEST((kind == "V" || kind == "u"), line);
-      BOOST_TEST((name.find("cocp::") == std::string::npos || std::regex_match(name, shown_type)), line);
+      // So does Boost with what it makes of an executor, and be it one of ours.
+      const bool is_an_executors = name.find("strand<cocp::detail::patient_executor<") != std::string::npos;
+      const bool is_others = name.find("cocp::") == std::string::npos;
+      BOOST_TEST((is_others || is_an_executors || std::regex_match(name, shown_type)), line);
     }
   }
   BOOST_TEST(own > 50U);
