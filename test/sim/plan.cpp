@@ -6,15 +6,17 @@
 #include "dice.hpp"
 
 #include <chrono>
+#include <iterator>
 
 namespace cocp::test::sim {
 
 using namespace std::chrono_literals;
 
 std::ostream& operator<<(std::ostream& out, deed d) {
-  static const char* const names[] = {"session", "callback_get", "cancel",  "drop",      "ready",
-                                      "lose",    "push",         "weather", "manners",   "names",
-                                      "renew",   "readdress",    "resize",  "retry_now", "look"};
+  static const char* const names[] = {"session",   "callback_get", "cancel",    "drop",    "alone", "ready",
+                                      "lose",      "push",         "weather",   "manners", "names", "renew",
+                                      "readdress", "resize",       "retry_now", "look"};
+  static_assert(std::size(names) == static_cast<std::size_t>(deed::count));
   return out << names[static_cast<std::size_t>(d)];
 }
 

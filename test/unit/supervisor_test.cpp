@@ -362,8 +362,9 @@ BOOST_AUTO_TEST_CASE(the_attempt_failed_when_its_coroutine_is_destroyed) {
   auto other = std::make_unique<asio::io_context>();
   unsigned runs = 0;
   pool_world w({.size = 1}, with([&](cocp::connection&) -> asio::awaitable<void> {
+                 if (++runs != 1) co_return;
                  auto there = asio::bind_executor(other->get_executor(), asio::use_awaitable);
-                 if (++runs == 1) co_await asio::post(there);
+                 co_await asio::post(there);
                }));
   w.settle();
   other.reset();
