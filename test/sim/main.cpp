@@ -69,6 +69,7 @@ void trace(const plan& p) {
 int replay(arguments& a) {
   plan p(a["--seed"]);
   p.failing_allocation = a["--without"];
+  if (p.failing_allocation != 0) make_short(p);
   trace(p);
   return 0;
 }

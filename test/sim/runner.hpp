@@ -32,7 +32,10 @@ struct tally {
 /// the n-th seed, or nothing at the end, which is also when `failures` have been told on standard output.
 tally run_all(const std::function<std::optional<std::uint64_t>(std::uint64_t)>& next, std::uint64_t failures);
 
-/// The same for one seed with each of its allocations failing in turn.
+/// Cut off after a dozen acts, for what is run again and again.
+void make_short(plan& p);
+
+/// The same for one seed, made short, with each of its allocations failing in turn.
 tally fail_each_allocation(std::uint64_t seed);
 
 /// A plan that fails too, and has as little in it as could be found.
