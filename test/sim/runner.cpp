@@ -98,39 +98,39 @@ void tell(const report& r, const std::string& broken) {
   std::cout << ": " << broken << std::endl;
 }
 
-tally sum(shared_report& r) { return {r->simulations, r->failed, duration(r->virtual_time)}; }
+/// Does it in one child after the other, until one comes to its end.
+template <class F>
+tally in_children(shared_report& r, F f) {
+  for (;; ++r->index) {
+    const std::string death = in_child(f);
+    if (death.empty()) return {r->simulations, r->failed, duration(r->virtual_time)};
+    ++r->simulations;
+    ++r->failed;
+    tell(*r.operator->(), death);
+  }
+}
 
-/// True if it fails.
-bool fails(const plan& p) { return !try_plan(p).broken.empty(); }
+bool fails(const plan& p) { return !try_plan(p).empty(); }
 
 }  // namespace
 
-verdict try_plan(const plan& p) {
+std::string try_plan(const plan& p) {
   shared_report r;
   const std::string death = in_child([&] { run_into(r, p); });
-  return {death.empty() ? std::string(r->broken) : death, r->spared};
+  return death.empty() ? std::string(r->broken) : death;
 }
 
 tally run_all(const std::function<std::optional<std::uint64_t>(std::uint64_t)>& next, std::uint64_t failures) {
   shared_report r;
-  for (bool ended = false; !ended;) {
-    const std::string death = in_child([&] {
-      for (;; ++r->index) {
-        const auto seed = next(r->index);
-        if (!seed || r->failed >= failures) return;
-        r->seed = *seed;
-        run_into(r, plan(*seed));
-        if (r->broken[0] != 0) tell(*r.operator->(), r->broken);
-      }
-    });
-    ended = death.empty();
-    if (ended) break;
-    ++r->simulations;
-    ++r->failed;
-    tell(*r.operator->(), death);
-    ++r->index;
-  }
-  return sum(r);
+  return in_children(r, [&] {
+    for (;; ++r->index) {
+      const auto seed = next(r->index);
+      if (!seed || r->failed >= failures) return;
+      r->seed = *seed;
+      run_into(r, plan(*seed));
+      if (r->broken[0] != 0) tell(*r.operator->(), r->broken);
+    }
+  });
 }
 
 tally fail_each_allocation(std::uint64_t seed) {
@@ -138,22 +138,14 @@ tally fail_each_allocation(std::uint64_t seed) {
   r->seed = seed;
   plan p(seed);
   make_short(p);
-  for (bool ended = false; !ended;) {
-    const std::string death = in_child([&] {
-      for (;;) {
-        p.failing_allocation = ++r->failing_allocation;
-        run_into(r, p);
-        if (r->spared) return;
-        if (r->broken[0] != 0) tell(*r.operator->(), r->broken);
-      }
-    });
-    ended = death.empty();
-    if (ended) break;
-    ++r->simulations;
-    ++r->failed;
-    tell(*r.operator->(), death);
-  }
-  return sum(r);
+  return in_children(r, [&] {
+    for (;;) {
+      p.failing_allocation = ++r->failing_allocation;
+      run_into(r, p);
+      if (r->spared) return;
+      if (r->broken[0] != 0) tell(*r.operator->(), r->broken);
+    }
+  });
 }
 
 void make_short(plan& p) { p.acts.resize(std::min<std::size_t>(p.acts.size(), 12)); }

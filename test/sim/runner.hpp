@@ -11,15 +11,8 @@
 
 namespace cocp::test::sim {
 
-/// How a simulation of one plan has ended, in a process of its own: it may crash, or hang.
-struct verdict {
-  /// What was broken; empty if nothing was.
-  std::string broken;
-  /// The allocation that was to fail was never made.
-  bool spared = false;
-};
-
-verdict try_plan(const plan& p);
+/// What a simulation of one plan has broken, in a process of its own, for it may crash, or hang; empty if nothing.
+std::string try_plan(const plan& p);
 
 /// What many simulations have come to.
 struct tally {

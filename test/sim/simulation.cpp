@@ -66,7 +66,6 @@ simulation::~simulation() {
   pool_.reset();
   loners_use_.reset();
   // What stands in them refers to this.
-  net_->on_gone = nullptr;
   net_->connect_latency = nullptr;
 }
 

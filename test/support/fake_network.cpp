@@ -237,7 +237,6 @@ class fake_network::stream final : public detail::stream {
   void hang_up() noexcept {
     if (!peer_ || std::exchange(peer_->gone, true)) return;
     peer_->changed = nullptr;
-    if (net_->on_gone) net_->on_gone(*peer_);
   }
 
   void abort(error_code ec) {

@@ -84,8 +84,6 @@ class fake_network final : public detail::environment, public std::enable_shared
   std::function<void(fake_peer&)> on_accept;
   /// Called with each peer when bytes have reached it.
   std::function<void(fake_peer&)> on_receive;
-  /// Called with each peer when the client has let it go.
-  std::function<void(fake_peer&)> on_gone;
   /// Called before each peek at a stream.
   std::function<void()> on_peek;
   /// Called when somebody has begun to wait until a stream is readable: what runs handlers here is as quick as another

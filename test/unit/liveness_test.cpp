@@ -5,6 +5,7 @@
 // limits, in virtual time. Whatever has happened: once the endpoint is well, everybody who asks is served within the
 // time that the options give. The seed is printed; `-- SEED` repeats a run.
 
+#include "sim/dice.hpp"
 #include "support/pool_world.hpp"
 #include "support/sanitized.hpp"
 #include "support/seed.hpp"
@@ -30,6 +31,7 @@ namespace asio = boost::asio;
 using namespace cocp::test;
 using namespace std::chrono_literals;
 using cocp::duration;
+using cocp::test::sim::dice;
 using connect_result = fake_network::connect_result;
 using limit = std::optional<duration>;
 
@@ -45,21 +47,6 @@ constexpr int worlds = 150;
 constexpr duration beat = 5ms;
 /// What a slow peer takes to answer `on_connect`.
 constexpr duration answer_after = 30ms;
-
-class dice {
- public:
-  explicit dice(std::uint64_t seed) : random_(seed) {}
-
-  std::size_t below(std::size_t n) { return static_cast<std::size_t>(random_() % n); }
-  bool one_in(std::size_t n) { return below(n) == 0; }
-  template <class T>
-  T of(std::initializer_list<T> all) {
-    return all.begin()[below(all.size())];
-  }
-
- private:
-  std::mt19937_64 random_;
-};
 
 /// How the endpoint's peers greet.
 enum class greeting { none, at_once, late };
