@@ -200,7 +200,7 @@ struct everything {
         refused(io, {.address = dead.refusing.address()}),
         looking_up(io, {.address = "localhost:" + std::to_string(dead.refusing.number())}),
         alone(io, {.address = server->address()}) {
-    while (pool.stats().connected < 4 || !alone.is_connected()) io.run_one();
+    while (pool.stats().connected < 4 || !alone.is_connected()) BOOST_REQUIRE(io.run_one_for(patience) != 0u);
     for (int i = 0; i < 3; ++i) leases.push_back(pool.try_get());
     auto handler = [m = mark](error_code, std::size_t) { BOOST_ERROR("called"); };
     for (int i = 0; i < 2; ++i) {
@@ -239,6 +239,10 @@ struct everything {
   std::vector<cocp::lease> leases;
 };
 
+// Not with io_uring: when Asio shuts its ring down it drops what the kernel has completed by then, so that a socket
+// that was just accepted stays open (once in 200 runs), and may wait for ever (once in some thousands). See `shutdown`
+// of boost/asio/detail/impl/io_uring_service.ipp, 1.81.
+#ifndef BOOST_ASIO_HAS_IO_URING
 BOOST_DATA_TEST_CASE(a_context_destroyed_with_all_of_them_alive_leaves_nothing,
                      boost::unit_test::data::make({"reactor before cocp", "reactor after cocp"}), order) {
   std::shared_ptr<int> mark;
@@ -259,6 +263,7 @@ BOOST_DATA_TEST_CASE(a_context_destroyed_with_all_of_them_alive_leaves_nothing,
   }
   BOOST_TEST(mark.use_count() == 1);
 }
+#endif
 
 BOOST_AUTO_TEST_CASE(all_of_them_destroyed_before_the_context_leave_nothing) {
   std::shared_ptr<int> mark;

@@ -446,6 +446,24 @@ asio::awaitable<void> use_alone(std::shared_ptr<lone> l, std::uint64_t number) {
   if (number % 2 == 0) conn->expires_never();
 }
 
+/// Asks until it is answered: what a server was told to do once may be left over, and not every pool has one wait.
+asio::awaitable<void> be_answered(cocp::pool& p, game& g, std::promise<void>& answered) {
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  for (bool again = true; again;) {
+    try {
+      cocp::lease l = co_await p.get(patience);
+      l->expires_after(patience);
+      co_await exchange(*l, g, g.draw());
+      again = false;
+    } catch (const boost::system::system_error&) {
+      // With the next connection, then.
+      pause.expires_after(1ms);
+    }
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+  answered.set_value();
+}
+
 /// One thread that plays.
 class player {
  public:
@@ -745,9 +763,13 @@ BOOST_DATA_TEST_CASE(at_once_on_any_executor_loses_nothing, data::make(rows()), 
   for (auto& t : threads) t.join();
   BOOST_TEST(eventually_blocking([&] { return g.asked == g.ended; }), "all that was begun ends");
 
-  // All that a pool may have can be had, of the one that was played with last.
+  // All that a pool may have can be had, of the one that was played with last, and it is of use.
   g.calm = true;
   auto p = g.take();
+  if (is_closed(*p)) {
+    g.remake();
+    p = g.take();
+  }
   constexpr std::size_t size = 3;
   p->resize(size);
   p->readdress(g.b.address());
@@ -757,12 +779,15 @@ BOOST_DATA_TEST_CASE(at_once_on_any_executor_loses_nothing, data::make(rows()), 
     if (cocp::lease l = p->try_get()) all.push_back(std::move(l));
     return all.size() == size;
   };
-  if (!is_closed(*p)) {
-    BOOST_TEST(eventually_blocking([&] { return p->stats().leased == 0; }), "every slot comes back");
-    BOOST_TEST(eventually_blocking(have_all), "all can be had");
-    BOOST_TEST(p->stats().leased == size);
-    BOOST_TEST(!p->try_get());
-  }
+  BOOST_TEST(eventually_blocking([&] { return p->stats().leased == 0; }), "every slot comes back");
+  BOOST_TEST(eventually_blocking(have_all), "all can be had");
+  BOOST_TEST(p->stats().leased == size);
+  BOOST_TEST(!p->try_get());
+  all.pop_back();
+  const unsigned answers_in_play = g.answers;
+  std::promise<void> answered;
+  asio::co_spawn(g.home.of_users(), be_answered(*p, g, answered), [](std::exception_ptr) {});
+  BOOST_REQUIRE((answered.get_future().wait_for(patience) == std::future_status::ready));
   BOOST_TEST(p->stats().waiting == 0u);
   std::promise<void> drained;
   asio::co_spawn(g.home.of_users(), drain(std::move(p)), [&](std::exception_ptr) { drained.set_value(); });
@@ -770,8 +795,7 @@ BOOST_DATA_TEST_CASE(at_once_on_any_executor_loses_nothing, data::make(rows()), 
   BOOST_TEST((drained.get_future().wait_for(patience) == std::future_status::ready), "drain() ends");
   g.lones.clear();
   g.home.finish();
-  BOOST_TEST_MESSAGE(r << ": " << g.answers << " answers, " << g.ended << " calls that wait");
-  BOOST_TEST(g.answers != 0u);
+  BOOST_TEST_MESSAGE(r << ": " << answers_in_play << " answers, " << g.ended << " calls that wait");
   BOOST_TEST(g.wrong == 0u);
   BOOST_TEST(g.broken == 0u);
   BOOST_TEST(eventually_blocking([&] { return g.a.open() == 0u && g.b.open() == 0u; }));
