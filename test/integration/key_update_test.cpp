@@ -23,13 +23,13 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "net/tls_stream.hpp"
+#include "net/tls_transport.hpp"
 #include "support/certificates.hpp"
 #include "support/eventually.hpp"
 #include "support/fd_check.hpp"
 #include "support/system_call.hpp"
 #include "support/temporary_directory.hpp"
-#include "tls_stream.hpp"
-#include "tls_transport.hpp"
 
 namespace asio = boost::asio;
 using asio::local::stream_protocol;

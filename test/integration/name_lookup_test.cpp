@@ -21,8 +21,9 @@
 #include <netinet/in.h>
 #include <resolv.h>
 
-#include "context_service.hpp"
-#include "name_lookup.hpp"
+#include "net/context_service.hpp"
+#include "net/name_lookup.hpp"
+#include "net/system_environment.hpp"
 #include "support/eventually.hpp"
 #include "support/scripted_server.hpp"
 

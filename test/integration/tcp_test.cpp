@@ -19,7 +19,7 @@
 #include <optional>
 #include <string>
 
-#include "socket_stream.hpp"
+#include "net/socket_stream.hpp"
 #include "support/fd_check.hpp"
 #include "support/reserved_port.hpp"
 #include "support/run.hpp"

@@ -9,8 +9,8 @@
 #include <sstream>
 #include <utility>
 
-#include "context_service.hpp"
 #include "failing_allocations.hpp"
+#include "net/context_service.hpp"
 #include "parked_operations.hpp"
 
 namespace cocp::test {

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "environment.hpp"
+#include "base/environment.hpp"
 
 namespace cocp::test {
 

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "context_service.hpp"
-#include "environment.hpp"
+#include "net/context_service.hpp"
+#include "net/system_environment.hpp"
 
 #include <boost/asio/io_context.hpp>
 

@@ -6,6 +6,7 @@
 #include <cocp/export.hpp>
 #include <cocp/impl/stream.hpp>
 #include <cocp/impl/stream_word.hpp>
+#include <cocp/impl/time.hpp>
 #include <cocp/impl/waiter.hpp>
 
 #include <boost/asio/append.hpp>
@@ -35,8 +36,6 @@ namespace cocp::detail {
 
 class environment;
 class timer;
-
-using time_point = std::chrono::steady_clock::time_point;
 
 /// What error texts call an endpoint. Never null.
 using endpoint_label = std::shared_ptr<const std::string>;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cocp/export.hpp>
+#include <cocp/impl/time.hpp>
 #include <cocp/impl/waiter.hpp>
 #include <cocp/lease.hpp>
 #include <cocp/options.hpp>
@@ -31,9 +32,9 @@ using deadline_set_hook =
 class COCP_API pool_waiter : public waiter, public deadline_list_hook, public deadline_set_hook {
  public:
   /// When the wait ends without a result; `max` for never.
-  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+  time_point deadline = time_point::max();
   /// When the wait began, and how long it took once it has ended.
-  std::chrono::steady_clock::time_point since;
+  time_point since;
   duration waited{};
   /// The queue that it waits in.
   wait_list* queue = nullptr;

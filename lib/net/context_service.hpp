@@ -1,0 +1,69 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "base/environment.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/intrusive/list.hpp>
+
+#include <memory>
+#include <mutex>
+
+namespace cocp::detail {
+
+class context_service;
+
+/// Something that holds objects of an execution context, and must let go of them when the context goes away.
+///
+/// A queued waiter's handler may own the coroutine frame that owns the pool that owns the waiter. When the context is
+/// destroyed nobody else breaks that circle.
+class shutdown_target : public boost::intrusive::list_base_hook<> {
+ public:
+  /// Drops waiters, timers, streams and executors. Called once, when nothing runs on the context any more.
+  virtual void on_context_shutdown() noexcept = 0;
+  /// Keeps this alive; null if it is being destroyed.
+  virtual std::shared_ptr<void> hold() noexcept = 0;
+
+ protected:
+  shutdown_target() = default;
+  shutdown_target(const shutdown_target&) = delete;
+  shutdown_target& operator=(const shutdown_target&) = delete;
+  ~shutdown_target();
+
+ private:
+  friend context_service;
+  /// Null when not registered, or when the service is gone.
+  context_service* service_ = nullptr;
+};
+
+/// What cocp keeps for each execution context.
+class context_service final : public asio::execution_context::service {
+ public:
+  using key_type = context_service;
+  static asio::execution_context::id id;
+
+  explicit context_service(asio::execution_context& context);
+
+  /// The service of an executor's context.
+  static context_service& of(const asio::any_io_executor& ex);
+
+  std::shared_ptr<cocp::detail::environment> environment() const;
+  /// For what is made from now on. For tests.
+  void set_environment(std::shared_ptr<cocp::detail::environment> env);
+
+  /// Registers it until it is destroyed.
+  void add(shutdown_target& target);
+
+ private:
+  friend shutdown_target;
+  void remove(shutdown_target& target) noexcept;
+  void shutdown() override;
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<cocp::detail::environment> environment_;
+  boost::intrusive::list<shutdown_target, boost::intrusive::constant_time_size<false>> targets_;
+};
+
+}  // namespace cocp::detail

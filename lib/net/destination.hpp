@@ -1,0 +1,27 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "net/address.hpp"
+#include "net/address_memory.hpp"
+
+#include <cocp/options.hpp>
+
+#include <memory>
+
+namespace cocp::detail {
+
+class tls_sessions;
+
+/// What attempts to connect have in common.
+struct destination : address {
+  /// What was agreed on with the peer before; null without TLS.
+  std::shared_ptr<tls_sessions> sessions;
+  /// Which of its addresses have failed.
+  std::shared_ptr<address_memory> memory = std::make_shared<address_memory>();
+};
+
+/// Parses `text`, and checks that it and `options` go together. Throws `std::invalid_argument`.
+std::shared_ptr<const destination> make_destination(const std::string& text, const connection_options& options);
+
+}  // namespace cocp::detail

@@ -1,0 +1,122 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include <cocp/pool.hpp>
+
+#include "base/error_text.hpp"
+#include "pool/pool_core.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cocp {
+namespace {
+
+namespace asio = boost::asio;
+using core_ptr = std::shared_ptr<detail::pool_core>;
+using taker = detail::pool_core::taker;
+
+/// What `get` does when nothing is idle, or to let others run: in a coroutine of its own, so that the frame of the
+/// other stays small.
+asio::awaitable<lease> wait_for_lease(core_ptr core, std::optional<duration> timeout, std::source_location where) {
+  error_code ec;
+  auto token = asio::redirect_error(asio::use_awaitable, ec);
+  // Named: g++ 12 destroys some temporaries of a co_await expression twice.
+  detail::initiate_get initiate(core, timeout, where, core->get_executor());
+  lease got = co_await asio::async_initiate<decltype(token), void(error_code, lease)>(std::move(initiate), token);
+  if (ec) throw detail::text_error(ec, core->explain("get", ec, timeout ? timeout : core->options().get_timeout));
+  co_return got;
+}
+
+/// Waits as an `event_waiter`, which `wait` starts.
+template <class Wait>
+asio::awaitable<error_code> wait_for_event(core_ptr core, Wait wait) {
+  error_code ec;
+  auto token = asio::redirect_error(asio::use_awaitable, ec);
+  auto initiate = [core, wait](auto handler) {
+    using op = detail::wait_op<detail::event_waiter, decltype(handler)>;
+    wait(*op::create(std::move(handler), core->get_executor(), core));
+  };
+  co_await asio::async_initiate<decltype(token), void(error_code)>(std::move(initiate), token);
+  co_return ec;
+}
+
+}  // namespace
+
+pool::pool(executor_type ex, connection_options connection, pool_options options)
+    : core_(std::make_shared<detail::pool_core>(std::move(ex), std::move(connection), std::move(options))) {
+  try {
+    core_->start();
+  } catch (...) {
+    // What has started keeps the rest alive.
+    core_->close();
+    throw;
+  }
+}
+
+pool::~pool() { core_->close(); }
+
+pool::executor_type pool::get_executor() const { return core_->get_executor(); }
+
+asio::awaitable<lease> pool::get(std::source_location where) {
+  if (lease idle = core_->take_idle<taker::goes_on>(where)) co_return std::move(idle);
+  co_return co_await wait_for_lease(core_, std::nullopt, where);
+}
+
+asio::awaitable<lease> pool::get(duration timeout, std::source_location where) {
+  if (lease idle = core_->take_idle<taker::goes_on>(where)) co_return std::move(idle);
+  co_return co_await wait_for_lease(core_, timeout, where);
+}
+
+lease pool::try_get(std::source_location where) noexcept { return core_->take_idle<taker::does_not_wait>(where); }
+
+asio::awaitable<void> pool::ready(std::size_t n) {
+  const auto too_much = [n](std::size_t size) {
+    return "ready: " + std::to_string(n) + ": must not be more than size (" + std::to_string(size) + ")";
+  };
+  const std::size_t size_before = core_->size();
+  if (n > size_before) throw std::invalid_argument(too_much(size_before));
+  const core_ptr core = core_;
+  auto wait = [core, n](detail::event_waiter& w) { core->wait_until_up(w, n); };
+  const error_code ec = co_await wait_for_event(core, std::move(wait));
+  if (ec == detail::too_many()) {
+    if (const std::size_t size = core->size(); n > size) throw detail::text_error(ec, too_much(size));
+  }
+  if (ec) throw detail::text_error(ec, core->explain("ready", ec, core->options().get_timeout));
+}
+
+void pool::resize(std::size_t n) { core_->resize(n); }
+
+void pool::readdress(std::string address) { core_->readdress(std::move(address)); }
+
+void pool::renew() noexcept { core_->renew(); }
+
+void pool::retry_now() noexcept { core_->retry_now(); }
+
+std::vector<lease_info> pool::leases() const { return core_->leases(); }
+
+void pool::close() noexcept {
+  // Those whose wait ends with this may be done with the pool.
+  const core_ptr core = core_;
+  core->close();
+}
+
+asio::awaitable<void> pool::drain() {
+  const core_ptr core = core_;
+  core->close();
+  auto wait = [core](detail::event_waiter& w) { core->wait_until_drained(w); };
+  const error_code ec = co_await wait_for_event(core, std::move(wait));
+  if (ec) throw detail::text_error(ec, "drain: " + ec.message());
+}
+
+stats pool::stats() const { return core_->stats(); }
+
+const detail::pool_core& detail::core_of(const pool& p) noexcept { return *p.core_; }
+
+}  // namespace cocp
