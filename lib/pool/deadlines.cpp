@@ -5,7 +5,8 @@
 
 namespace cocp::detail {
 
-void deadlines::add(pool_waiter& w, duration timeout) noexcept {
+void deadlines::add(pool_waiter& w, time_point deadline, duration timeout) noexcept {
+  w.deadline_ = deadline;
   lane* chosen = nullptr;
   for (lane& l : lanes_) {
     if (l.waiters.empty()) {
@@ -40,7 +41,7 @@ pool_waiter* deadlines::first() noexcept {
 
 time_point deadlines::earliest() noexcept {
   const pool_waiter* const w = first();
-  return w ? w->deadline : time_point::max();
+  return w ? w->deadline() : time_point::max();
 }
 
 }  // namespace cocp::detail

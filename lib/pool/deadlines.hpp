@@ -19,8 +19,8 @@ namespace cocp::detail {
 /// waits with them; the waiters of all others are in a tree, where their neighbours are anywhere in memory.
 class deadlines {
  public:
-  /// `w.deadline` is `timeout` after a time that is not earlier than that of any `add` before.
-  void add(pool_waiter& w, duration timeout) noexcept;
+  /// `deadline` is `timeout` after a time that is not earlier than that of any `add` before.
+  void add(pool_waiter& w, time_point deadline, duration timeout) noexcept;
   /// Nothing if it is not in.
   void remove(pool_waiter& w) noexcept;
 

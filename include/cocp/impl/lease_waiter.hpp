@@ -31,20 +31,18 @@ using deadline_set_hook =
 /// is bounded.
 class COCP_API pool_waiter : public waiter, public deadline_list_hook, public deadline_set_hook {
  public:
-  /// When the wait ends without a result; `max` for never.
-  time_point deadline = time_point::max();
-  /// When the wait began, and how long it took once it has ended.
-  time_point since;
-  duration waited{};
-  /// The queue that it waits in.
-  wait_list* queue = nullptr;
   /// For whom waits for connections to be up: how many.
   std::size_t wanted = 0;
   /// For whom waits for a connection: which, and where it was asked for.
   lease result;
   std::source_location where;
 
-  bool operator<(const pool_waiter& other) const noexcept { return deadline < other.deadline; }
+  bool operator<(const pool_waiter& other) const noexcept { return deadline_ < other.deadline_; }
+
+  /// When the wait ends without a result; `max` for never.
+  time_point deadline() const noexcept { return deadline_; }
+  /// False if its result was there when it was asked for.
+  bool has_waited() const noexcept { return queue_ != nullptr; }
 
   /// Called on the handler's executor just before the handler: a cancellation that came meanwhile still counts, and
   /// the connection goes to the next waiter.
@@ -53,6 +51,17 @@ class COCP_API pool_waiter : public waiter, public deadline_list_hook, public de
 
  protected:
   ~pool_waiter() = default;
+
+ private:
+  friend class waiting_room;
+  friend class deadlines;
+
+  /// The line that it stands in, or stood in; null if it never did.
+  wait_list* queue_ = nullptr;
+  /// When the wait began, and how long it took once it has ended.
+  time_point since_;
+  duration waited_{};
+  time_point deadline_ = time_point::max();
 };
 
 /// Waits for a lease; `void(error_code, lease)`.

@@ -33,9 +33,7 @@ struct queue {
 
   someone& add(cocp::duration timeout) {
     someone& w = waiters.emplace_back();
-    w.since = now;
-    w.deadline = now + timeout;
-    all.add(w, timeout);
+    all.add(w, now + timeout, timeout);
     return w;
   }
 
@@ -100,7 +98,7 @@ BOOST_AUTO_TEST_CASE(is_kept_for_any_mixture_of_timeouts_comers_and_goers) {
         // Now a few timeouts, now one for each.
         const auto timeout = what == 0 ? cocp::duration(random() % 20'000'000) : timeouts[random() % timeouts.size()];
         someone& w = q.add(timeout);
-        model.emplace(w.deadline, &w);
+        model.emplace(w.deadline(), &w);
       } else if (what < 6 && !model.empty()) {
         const auto gone = std::next(model.begin(), static_cast<std::ptrdiff_t>(random() % model.size()));
         q.all.remove(*gone->second);
@@ -109,8 +107,8 @@ BOOST_AUTO_TEST_CASE(is_kept_for_any_mixture_of_timeouts_comers_and_goers) {
       while (q.all.earliest() <= q.now) {
         auto* const w = q.all.first();
         BOOST_TEST_REQUIRE(!model.empty());
-        BOOST_TEST_REQUIRE((w->deadline == model.begin()->first));
-        const auto [from, to] = model.equal_range(w->deadline);
+        BOOST_TEST_REQUIRE((w->deadline() == model.begin()->first));
+        const auto [from, to] = model.equal_range(w->deadline());
         const auto found = std::find_if(from, to, [&](const auto& entry) { return entry.second == w; });
         BOOST_TEST_REQUIRE((found != to));
         q.all.remove(*w);

@@ -1,0 +1,236 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// What a pool does in its own time: its housekeeper's turn.
+
+#include "base/tell.hpp"
+#include "pool/pool_core.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <thread>
+#include <utility>
+
+namespace cocp::detail {
+namespace {
+
+/// However many waits have timed out, others get at the mutex and the executor in between, and a waiter is still in the
+/// processor's cache when its handler runs.
+constexpr std::size_t timeouts_per_turn = 256;
+
+/// How often an idle connection with unread bytes is looked at: nothing tells of an end that comes behind them.
+constexpr duration unread_look_interval = std::chrono::seconds(1);
+
+/// In memory of its own: nothing here may fail.
+void tell_lease(const connection_options& options, const address& to, const ledger::report& r) noexcept {
+  std::array<char, 1024> text{};
+  const int n = std::snprintf(text.data(), text.size(), "taken at %s:%lu (%s), held for %.3f s", r.where.file_name(),
+                              static_cast<unsigned long>(r.where.line()), r.where.function_name(),
+                              std::chrono::duration<double>(r.held).count());
+  const std::size_t size = n < 0 ? 0 : std::min(static_cast<std::size_t>(n), text.size() - 1);
+  const severity level = r.kind == event_kind::lease_overdue ? severity::warning : severity::info;
+  tell(options.logger, {r.kind, level, to.text, {}, 0, {}, std::string_view(text.data(), size)});
+}
+
+template <class List>
+slot& take_first(List& list) noexcept {
+  auto& e = list.front();
+  list.pop_front();
+  return static_cast<slot&>(e);
+}
+
+}  // namespace
+
+asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
+  // g++ 12 drops a parameter that the body does not use.
+  const auto kept = std::move(self);
+  // Nothing of this runs inside whoever called it.
+  time_point next = env_->now();
+  for (bool sleepless = false;;) {
+    bool slept = true;
+    try {
+      co_await alarm_.wait_until(next);
+    } catch (const std::bad_alloc&) {
+      // To sleep takes a coroutine frame.
+      slept = false;
+    }
+    if (std::exchange(sleepless, !slept) && !slept) std::this_thread::sleep_for(redelivery_pause);
+    next = turn();
+    const std::lock_guard lock(mutex_);
+    if (closed_ && running_ == 0 && undelivered_.empty() && waiting_room_.is_empty(line::end)) {
+      housekept_ = false;
+      co_return;
+    }
+  }
+}
+
+void pool_core::call_housekeeper() {
+  asio::any_io_executor ex;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!ex_ || std::exchange(housekept_, true)) return;
+    ex = ex_;
+  }
+  try {
+    asio::co_spawn(ex, keep_house(shared_from_this()), [](std::exception_ptr e) {
+      if (e) std::rethrow_exception(e);
+    });
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    housekept_ = false;
+    throw;
+  }
+}
+
+time_point pool_core::turn() noexcept {
+  wait_list ended;
+  bool may_look = false;
+  {
+    const std::lock_guard lock(mutex_);
+    // Not before: others set `tick_` too, which must not go back.
+    tick_ = env_->now();
+    waiting_room_.end_expired(timeouts_per_turn, tick_, ended);
+    note_departures();
+    if (agenda_.take(duty::redelivery, tick_)) ended.splice(ended.end(), undelivered_);
+    if (agenda_.take(duty::gate, tick_)) let_dial(tick_);
+    give_up_if_due(tick_, ended);
+    may_look = agenda_.take(duty::look, tick_);
+  }
+  complete_all(ended);
+  build_slots();
+  if (may_look) look_at_idle();
+  retire_idle();
+  report_leases();
+  const std::lock_guard lock(mutex_);
+  due_at(duty::deadline, waiting_room_.next_deadline());
+  due_at(duty::give_up, dial_desk_.gives_up_at(tick_));
+  return agenda_.begin_sleep();
+}
+
+void pool_core::build_slots() noexcept {
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      agenda_.take(duty::build, tick_);
+      if (closed_ || to_build_ == 0) return;
+    }
+    try {
+      build_slot();
+    } catch (...) {
+      // For lack of memory, or its executor refuses it.
+      const std::lock_guard lock(mutex_);
+      due_by(duty::build, later(tick_, redelivery_pause));
+      return;
+    }
+  }
+}
+
+void pool_core::look_at_idle() noexcept {
+  shelf::duties found;
+  {
+    const std::lock_guard lock(mutex_);
+    headcount_.note_wishes(tick_);
+    std::size_t spare = headcount_.spare(waiting_room_.most_wanted_up());
+    // When nobody waits any more there is another look: see note_departures.
+    while (spare != 0 && waiting_room_.is_empty(line::lease)) {
+      headcount::entry* const unneeded = headcount_.find_unneeded(tick_, found.next);
+      if (!unneeded) break;
+      unwant(static_cast<slot&>(*unneeded));
+      --spare;
+    }
+    shelf_.look(spare, headcount_.wanted(), tick_, found);
+    for (shelf::list* l : {&found.close, &found.keep_alive, &found.watch}) {
+      for (shelf::entry& e : *l) move(static_cast<slot&>(e), slot_event::picked_up);
+    }
+    due_by(duty::look, found.next);
+  }
+  while (!found.close.empty()) {
+    const loss why{{}, "it was not used for as long as idle_timeout", ending::surplus};
+    give_to_supervisor(locked(mutex_), take_first(found.close), &why);
+  }
+  while (!found.keep_alive.empty()) begin_hook(locked(mutex_), take_first(found.keep_alive), options_.keepalive);
+  while (!found.watch.empty()) {
+    slot& s = take_first(found.watch);
+    bool begun = true;
+    try {
+      watch(s);
+    } catch (const std::bad_alloc&) {
+      // Next time.
+      begun = false;
+    }
+    locked lock(mutex_);
+    if (!begun) shelf_.unwatched(s);
+    place(std::move(lock), s);
+  }
+}
+
+void pool_core::watch(slot& s) {
+  auto on_ready = [self = shared_from_this(), &s, generation = s.users().generation()](error_code ec) {
+    self->on_readable(s, generation, ec);
+  };
+  s.users().idle_stream()->async_wait_readable(asio::bind_executor(ex_, std::move(on_ready)));
+}
+
+void pool_core::on_readable(slot& s, std::uint64_t generation, error_code ec) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    // Of a stream that is gone.
+    if (generation != s.users().generation() || ec == asio::error::operation_aborted) return;
+    shelf_.unwatched(s);
+    // A lease's own answer, most likely.
+    if (s.owner() != slot_owner::idle) return;
+    shelf_.remove(s);
+    move(s, slot_event::picked_up);
+  }
+  loss why;
+  const peek_result found = look(s, why);
+  if (found == peek_result::dead) {
+    reject(s, why);
+    return;
+  }
+  locked lock(mutex_);
+  // A wait for what is readable ends at once, and tells nothing of what comes behind the unread bytes.
+  if (found == peek_result::unread) shelf_.unwatched(s, later(env_->now(), unread_look_interval));
+  place(std::move(lock), s);
+}
+
+void pool_core::retire_idle() noexcept {
+  shelf::list old;
+  {
+    const std::lock_guard lock(mutex_);
+    // What is closed grows no older, however long a lease keeps the housekeeper.
+    if (!agenda_.take(duty::age, tick_) || closed_) return;
+    for (const auto& s : slots_) {
+      if (s->owner() != slot_owner::supervisor && !is_outdated(*s)) due_by(duty::age, shelf_.next_age(*s, tick_));
+    }
+    shelf_.take_retiring(!waiting_room_.is_empty(line::lease), headcount_.size(), tick_, old);
+    for (shelf::entry& e : old) move(static_cast<slot&>(e), slot_event::picked_up);
+  }
+  while (!old.empty()) place(locked(mutex_), take_first(old));
+}
+
+void pool_core::report_leases() noexcept {
+  // One at a time: a logger is not called under a lock, and nothing is allocated to remember several.
+  for (;;) {
+    std::optional<ledger::report> next;
+    std::shared_ptr<const destination> to;
+    {
+      const std::lock_guard lock(mutex_);
+      next = ledger_.next_report(tick_);
+      if (!next) {
+        due_at(duty::report, ledger_.next_time());
+        return;
+      }
+      to = to_;
+    }
+    tell_lease(dial_options_, *to, *next);
+  }
+}
+
+}  // namespace cocp::detail
