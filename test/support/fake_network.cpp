@@ -90,6 +90,7 @@ class fake_network::stream final : public detail::stream {
   ~stream() override {
     if (users_.use_count() > 1) ++net_->destroyed_in_use;
     if (is_open_) --net_->sockets;
+    net_->unanswered_.erase(attempt_);
     hang_up();
     abort(asio::error::operation_aborted);
   }
@@ -110,7 +111,12 @@ class fake_network::stream final : public detail::stream {
     ++net_->sockets;
     is_open_ = true;
     connect_ = parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted));
-    if (result == connect_result::hangs) return;
+    attempt_ = net_->attempts.size();
+    if (net_->on_attempt) net_->on_attempt();
+    if (result == connect_result::hangs) {
+      net_->unanswered_.emplace(attempt_, this);
+      return;
+    }
     const duration latency = net_->connect_latency ? net_->connect_latency() : duration::zero();
     if (latency == duration::zero()) {
       answer_connect(result);
@@ -176,7 +182,9 @@ class fake_network::stream final : public detail::stream {
     return asio::ip::tcp::endpoint(number, 7);
   }
 
- private:
+  /// Its attempt is under way.
+  bool hangs() const { return parked_.is_parked(connect_); }
+
   void answer_connect(connect_result result) {
     const failing_allocations::spare s;
     if (result == connect_result::refused) {
@@ -195,6 +203,7 @@ class fake_network::stream final : public detail::stream {
     parked_.complete(connect_, error_code());
   }
 
+ private:
   /// Completes what the peer's state allows.
   void advance() {
     advance_read();
@@ -251,6 +260,7 @@ class fake_network::stream final : public detail::stream {
   parked_operations& parked_;
   std::shared_ptr<fake_peer> peer_;
   endpoint to_;
+  std::size_t attempt_ = 0;
   bool is_open_ = false;
   bool shut_ = false;
   /// Shared with the reads and writes whose handlers were not called yet.
@@ -273,6 +283,21 @@ std::shared_ptr<fake_network> fake_network::install(asio::io_context& io, std::u
 
 std::size_t fake_network::open() const {
   return static_cast<std::size_t>(std::count_if(peers.begin(), peers.end(), [](const auto& p) { return !p->gone; }));
+}
+
+std::vector<std::size_t> fake_network::hanging() const {
+  std::vector<std::size_t> found;
+  for (const auto& [attempt, s] : unanswered_) {
+    // It may have been given up.
+    if (s->hangs()) found.push_back(attempt);
+  }
+  return found;
+}
+
+void fake_network::answer(connect_result result) {
+  const auto first =
+      std::find_if(unanswered_.begin(), unanswered_.end(), [](const auto& u) { return u.second->hangs(); });
+  if (first != unanswered_.end()) first->second->answer_connect(result);
 }
 
 void fake_network::move(duration d) {

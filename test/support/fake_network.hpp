@@ -80,6 +80,8 @@ class fake_network final : public detail::environment, public std::enable_shared
   bool numbered = false;
   /// No look-up is answered.
   bool lookups_hang = false;
+  /// Called when an attempt has begun, the last of `attempts`.
+  std::function<void()> on_attempt;
   /// Called with each peer when it was accepted.
   std::function<void(fake_peer&)> on_accept;
   /// Called with each peer when bytes have reached it.
@@ -110,6 +112,11 @@ class fake_network final : public detail::environment, public std::enable_shared
   std::size_t sockets = 0;
   /// @}
 
+  /// The attempts that hang, in the order in which they began, by their place in `attempts`, from 1.
+  std::vector<std::size_t> hanging() const;
+  /// Answers the first of them.
+  void answer(connect_result result);
+
   /// Calls it when the clock has moved so far. It starts nothing that waits for an answer of its own.
   void after(duration d, std::function<void()> what);
 
@@ -138,6 +145,8 @@ class fake_network final : public detail::environment, public std::enable_shared
   detail::time_point now_ = start_;
   std::mt19937_64 random_;
   std::size_t accepted_ = 0;
+  /// Streams whose attempt was not answered at once, by its number.
+  std::map<std::size_t, stream*> unanswered_;
   std::multimap<detail::time_point, timer*> timers_;
   std::multimap<detail::time_point, std::function<void()>> calls_;
 };
