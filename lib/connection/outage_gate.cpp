@@ -67,13 +67,14 @@ void outage_gate::lost(ticket t, bool early, time_point now, std::uint64_t rando
 
 void outage_gate::given_up(ticket t, bool served, time_point now) noexcept {
   pass(now);
-  if (trial_end_ == time_point::max() || !t.probe || t.epoch != epoch_) return;
-  if (served) {
-    open();
-    return;
-  }
+  if (served) this->served(t);
+  if (!is_on_trial() || !t.probe || t.epoch != epoch_) return;
   trial_end_ = time_point::max();
   probing_ = false;
+}
+
+void outage_gate::served(ticket t) noexcept {
+  if (is_on_trial() && t.probe && t.epoch == epoch_) open();
 }
 
 bool outage_gate::pass(time_point now) noexcept {

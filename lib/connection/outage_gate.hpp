@@ -26,7 +26,7 @@ enum class dial_cause {
 ///
 /// Who ends what: open, by a loss or a failure. Shut with nobody probing, by the first who asks at `next_time` or
 /// later; that there is one is for the pool to see to (whoever wants a connection wants a dial). A probe, by the end of
-/// its attempt, whichever of the four. A trial, by `pass` at `next_time`, or by the end of its connection.
+/// its attempt, whichever of the four. A trial, by `served`, by `pass` at `next_time`, or by the end of its connection.
 ///
 /// Pure: it knows neither threads nor clocks.
 class outage_gate {
@@ -57,6 +57,10 @@ class outage_gate {
   /// A connection was given up on purpose, which says nothing of the endpoint; `served`: after a clean exchange. If it
   /// was on trial, the next probe is due.
   void given_up(ticket t, bool served, time_point now) noexcept;
+  /// A connection has served a clean exchange: if it was on trial, that is over.
+  void served(ticket t) noexcept;
+  /// A probe is up, and yet to last or to serve.
+  bool is_on_trial() const noexcept { return trial_end_ != time_point::max(); }
   /// Opens the gate if the probe was up for long enough; true if it did.
   bool pass(time_point now) noexcept;
   /// The endpoint may be back: the next probe is due.

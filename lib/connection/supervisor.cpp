@@ -168,7 +168,7 @@ asio::awaitable<void> supervisor::go_on() {
       break;
     case phase::up:
       co_await until_lost();
-      if (!stopping()) note_lost();
+      if (!stopping() || lost_before_) note_lost();
       break;
     case phase::lost:
       co_await until_drained();
@@ -429,6 +429,9 @@ void supervisor::stop() noexcept {
 }
 
 void supervisor::retire() noexcept {
+  // What goes down from now on is closed on purpose; what was lost before is to be told, by a loop that has not seen
+  // it.
+  if (!stopping() && !channel_->is_up()) lost_before_ = true;
   stopping_.store(true, std::memory_order_release);
   channel_->retire();
   alarm_.ring();

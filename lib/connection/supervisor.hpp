@@ -180,6 +180,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   std::shared_ptr<channel> channel_;
   alarm alarm_;
   std::atomic<bool> stopping_{false};
+  /// The stream was down before the loop was to end.
+  std::atomic<bool> lost_before_{false};
 
   /// Cancels what the attempt under way waits on. Emitted only on `strand_`.
   asio::cancellation_signal cancel_attempt_;

@@ -109,6 +109,10 @@ class dial_desk {
   /// What the end of the stream says of the endpoint; `early`: so soon that its attempt failed after all.
   void ended(entry& e, const loss& why, bool early, std::shared_ptr<const std::string> words, bool outdated,
              bool wanted, time_point now, std::uint64_t random) noexcept;
+  /// It has served a clean exchange.
+  void served(const entry& e) noexcept { gate_.served(e.ticket_); }
+  /// An exchange may tell that the endpoint is well.
+  bool is_on_trial() const noexcept { return gate_.is_on_trial(); }
   /// True if it dials next because the endpoint has lost it.
   bool was_lost(const entry& e) const noexcept { return e.cause_ == dial_cause::loss; }
   /// How many are up.

@@ -216,17 +216,21 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
     self.census_.move(s, slot_event::shelved);
     self.put_idle(s);
   } else {
-    self.end_lease(std::move(lock), s);
+    self.end_lease(std::move(lock), s, left != leftover::unused);
   }
 }
 
 void pool_core::end_lost_lease(locked lock, slot& s) noexcept {
   // Now, and not when its supervisor comes to it: who gives a lease back can see in the stats what became of it.
-  count_loss(s, s.users().last_loss());
+  if (!closed_) count_loss(s, s.users().last_loss());
   give_to_supervisor(std::move(lock), s, nullptr);
 }
 
-void pool_core::end_lease(locked lock, slot& s) noexcept {
+void pool_core::end_lease(locked lock, slot& s, bool used) noexcept {
+  if (used && dial_desk_.is_on_trial() && s.users().has_answered()) {
+    dial_desk_.served(s);
+    let_dial(env_->now());
+  }
   move(s, slot_event::came_back);
   if (options_.on_return) {
     begin_hook(std::move(lock), s, options_.on_return);
@@ -534,7 +538,7 @@ void pool_core::unwant(slot& s) noexcept {
 }
 
 void pool_core::update_plain_put() noexcept {
-  plain_put_ = !closed_ && !options_.on_return && !headcount_.is_surplus();
+  plain_put_ = !closed_ && !options_.on_return && !headcount_.is_surplus() && !dial_desk_.is_on_trial();
 }
 
 bool pool_core::retires(const slot& s) const noexcept {
@@ -625,6 +629,7 @@ void pool_core::let_dial(time_point now) noexcept {
   dial_desk_.let_in(now, let);
   while (!let.empty()) take_first(let).keeper->wake();
   due_at(duty::gate, dial_desk_.next_time(now));
+  update_plain_put();
 }
 
 bool pool_core::slot_wanted(slot& s) noexcept {
@@ -742,7 +747,7 @@ void pool_core::slot_served(slot& s) noexcept {
   shelf_.hook_ended(s, env_->now());
   s.hook_ = nullptr;
   if (!s.users().is_up()) {
-    count_loss(s, s.users().last_loss());
+    if (!closed_) count_loss(s, s.users().last_loss());
     give_to_supervisor(std::move(lock), s, nullptr);
     return;
   }
@@ -770,7 +775,7 @@ duration pool_core::slot_down(slot& s, const loss& why, bool early) noexcept {
 }
 
 void pool_core::count_loss(slot& s, const loss& why) noexcept {
-  if (!dial_desk_.down(s) || closed_) return;
+  if (!dial_desk_.down(s)) return;
   switch (why.kind) {
     case ending::lost:
       ++counters_.disconnects;
@@ -869,7 +874,11 @@ void pool_core::close() noexcept {
     while (!shelf_.is_empty()) {
       slot& s = slot_of(shelf_.take());
       move(s, slot_event::gone);
-      dial_desk_.down(s);
+      if (s.users().is_up()) {
+        dial_desk_.down(s);
+      } else {
+        count_loss(s, s.users().last_loss());
+      }
       // Not the last one: the caller has one.
       s.core_.reset();
     }

@@ -124,7 +124,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// The rest of `give_back` of a lease whose stream is down. Not inline: that would cost the others registers.
   [[gnu::noinline]] void end_lost_lease(locked lock, slot& s) noexcept;
   /// The rest of `give_back`: `s` is leased, and up.
-  void end_lease(locked lock, slot& s) noexcept;
+  void end_lease(locked lock, slot& s, bool used) noexcept;
   /// Gives a slot that is `moving` to whoever is next.
   void place(locked lock, slot& s) noexcept;
   /// Gives a slot that is `moving` to its supervisor, to run the hook.
@@ -227,7 +227,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   mutable std::mutex mutex_;
   /// All below is guarded by `mutex_`.
   bool closed_ = false;
-  /// What is put back needs no thought: the pool is open, has no `on_return`, and has not too many connections.
+  /// What is put back needs no thought: the pool is open, has no `on_return`, has not too many connections, and knows
+  /// its endpoint.
   bool plain_put_;
   std::shared_ptr<const destination> to_;
   /// What `readdress` and `renew` count.

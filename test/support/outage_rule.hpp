@@ -64,6 +64,10 @@ class outage_rule {
     open_ = false;
     next_ = latest_ = now;
   }
+  /// A clean exchange of its stream has ended.
+  void served(std::size_t attempt) {
+    if (trial_ends_ != never && attempt == probe_) open();
+  }
   /// True if nothing holds up who wants to dial.
   bool is_due(duration now) {
     pass(now);

@@ -237,6 +237,7 @@ void ruled_pool::put() {
     settle();
     require(moved == 2, "an exchange on a stream that is well fails");
     s.served = true;
+    outage_.served(s.attempt);
   }
   h.lease.put();
 }
@@ -380,7 +381,7 @@ void ruled_pool::check() {
   const auto s = pool_->stats();
   const std::uint64_t gets_before = seen_.before.gets;
   require(s.size == size_, "the size is another than was asked for");
-  if (const char* wrong = seen_.compare(s, closed_)) throw broken{wrong};
+  if (const char* wrong = seen_.compare(s)) throw broken{wrong};
   require(s.leased == held_.size(), "rule 4: another number of leases is counted than are out");
   require(s.waiting == waiting_.size(), "another number of calls of get is counted than wait");
   require(s.idle == 0 || s.waiting == 0, "rule 6: a connection is idle while somebody waits");

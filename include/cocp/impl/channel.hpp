@@ -210,6 +210,8 @@ class COCP_API channel final : public wait_owner, public std::enable_shared_from
   void close_use() noexcept;
 
   bool is_up() const noexcept { return stream_word::is_up(word_.load()); }
+  /// True if a read has brought something since the stream was opened.
+  bool has_answered() const noexcept { return (word_.load() & stream_word::answered) != 0; }
   /// The same, and the lease that is out may use it.
   bool is_usable() const noexcept { return is_up() && !(word_.load() & stream_word::apart); }
   std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_relaxed); }

@@ -242,6 +242,31 @@ BOOST_AUTO_TEST_CASE(nor_for_those_who_need_more_while_only_one_on_trial_is_up) 
   for (const auto& c : calls) BOOST_TEST(bool(c->lease));
 }
 
+// Rule 7: it has stayed up for retry_min, or served a clean exchange.
+BOOST_AUTO_TEST_CASE(the_others_follow_as_soon_as_the_one_on_trial_has_served_a_clean_exchange) {
+  pool_world w({.size = 4});
+  w.settle();
+  BOOST_REQUIRE(w.net().peers.size() == 4u);
+  for (const auto& p : w.net().peers) p->fin();
+  while (w.net().attempts.size() == 4u) w.advance(1ms);
+  w.settle();
+  BOOST_REQUIRE(w.pool->stats().connected == 1u);
+  {
+    cocp::lease l = w.take();
+    w.settle();
+    BOOST_TEST(w.pool->stats().connected == 1u);
+    char byte = 0;
+    l->async_write_some(asio::buffer("?", 1), [](cocp::error_code, std::size_t) {});
+    w.settle();
+    w.peer().send("!");
+    l->async_read_some(asio::buffer(&byte, 1), [](cocp::error_code, std::size_t) {});
+    w.settle();
+    BOOST_TEST(byte == '!');
+  }
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 4u);
+}
+
 BOOST_AUTO_TEST_CASE(one_connection_that_is_lost_while_others_are_up_holds_up_nobody) {
   pool_world w({.size = 4, .min_size = 2});
   w.advance(1s);

@@ -62,6 +62,18 @@ BOOST_AUTO_TEST_SUITE(the_end)
 
 BOOST_AUTO_TEST_SUITE(after_close)
 
+BOOST_AUTO_TEST_CASE(a_loss_that_somebody_has_noticed_is_told_though_close_comes_at_once) {
+  pool_world w({.size = 1});
+  w.settle();
+  w.advance(1s);
+  w.peer().fin();
+  BOOST_TEST(!w.pool->try_get());
+  w.pool->close();
+  w.settle();
+  BOOST_TEST(w.pool->stats().disconnects == 1u);
+  BOOST_TEST(w.log.count(cocp::event_kind::disconnected) == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(a_drain_that_was_given_up_does_not_keep_the_context) {
   for (const bool closed_before : {false, true}) {
     pool_world w({.size = 2});
