@@ -8,6 +8,7 @@
 
 #include <cocp/error.hpp>
 #include <cocp/event.hpp>
+#include <cocp/options.hpp>
 #include <cocp/stats.hpp>
 
 #include <cstdint>
@@ -69,14 +70,24 @@ class book {
   /// \name Holders
   /// @{
 
+  enum class role { lease, on_connect, on_return, keepalive };
   /// One who has a stream from now on. `strictly`: it was checked in this instant.
-  holder begin(stream s, const char* who, bool strictly);
+  holder begin(stream s, role who, bool strictly);
   /// One whose connection stands alone: he has whatever stream he writes to, until it ends.
   holder begin_alone();
   /// He has agreed to go on with another stream.
   void move(holder h, stream from, stream to);
   /// He has it no more; `spoiled`: why nobody else may have that stream, if so.
   void end(holder h, stream s, const char* spoiled);
+  /// His operations are not to outlast it; none: as long as they like.
+  void limit(holder h, std::optional<duration> until);
+  /// One of them begins, or ends.
+  void begin_operation(holder h) { ++limits_[h].outstanding; }
+  void end_operation(holder h) {
+    if (const auto found = limits_.find(h); found != limits_.end()) --found->second.outstanding;
+  }
+  /// No stream that is there now is given to a lease any more.
+  void renewed() { renewed_ = streams_.size(); }
   std::uint32_t new_request(holder h, std::uint32_t answers);
   /// A line was read on his stream.
   void on_answer(holder h, const label& l);
@@ -89,8 +100,10 @@ class book {
   std::uint64_t ask(std::optional<duration> limit);
   void served(std::uint64_t wait);
   void failed(std::uint64_t wait, error_code ec, bool cancelled);
+  /// It is not to outlast this instant.
+  void cancelled(std::uint64_t w);
   /// He is gone, and was told nothing.
-  void forgotten(std::uint64_t w) { waits_.erase(w); }
+  void forgotten(std::uint64_t w);
   std::size_t waiting() const { return waits_.size(); }
   /// At the end of an instant.
   void check_waits();
@@ -102,14 +115,28 @@ class book {
   void check_counters(const cocp::stats& s);
   /// At the end of an instant: they are what was seen.
   void check_stats(const cocp::stats& s, std::size_t leased);
-  void on_event(event_kind kind);
+  /// At the end of an instant: nobody's time has passed.
+  void check_limits();
+  /// At the end of an instant, of a stream that is open at both ends as far as its peer knows, unless it has ended it.
+  /// `unread`: there is something to read; `calm`: nobody waits, and all that is wanted is up; `spare_since`: from
+  /// then on there are more than are to be kept.
+  void check_stream(stream s, bool unread, bool calm, std::optional<duration> spare_since);
+  void on_event(const event& e, const cocp::stats& s);
+  /// What counts as one outage may have ended.
+  void forget_outage();
+  /// Places may have gone that were to be redialled.
+  void resized() { is_counted_ = false; }
   /// A lease that was given out without a wait.
   void count_get() { ++gets_; }
   /// Memory is short: who was to be told may be gone.
   bool uncertain = false;
+  /// Somebody has died, and who waits was not told.
+  bool miscounts = false;
   bool closed = false;
-  std::optional<std::size_t> max_waiting;
-  bool fails_fast = false;
+  pool_options options;
+  duration retry_min{};
+  bool has_on_connect = false;
+  bool has_on_return = false;
   /// @}
 
  private:
@@ -117,6 +144,12 @@ class book {
     holder has = 0;
     const char* spoiled = nullptr;
     std::optional<duration> ended;
+    /// `on_connect` has ended well.
+    bool greeted = false;
+    /// A lease has ended, and `on_return` has not begun.
+    bool returned = false;
+    duration up_since{};
+    duration used_at{};
     /// Of the request under way.
     std::uint32_t request = 0;
     std::uint32_t next = 0;
@@ -131,6 +164,15 @@ class book {
   struct wait {
     std::optional<duration> until;
     duration since{};
+    /// How many had asked before him, and were not told of their end.
+    std::size_t before = 0;
+    bool cancelled = false;
+    /// Since when attempts fail.
+    std::optional<duration> failing_since;
+  };
+  struct limits {
+    std::optional<duration> until;
+    unsigned outstanding = 0;
   };
 
   line_of_streams& at(stream s) { return streams_.at(s - 1); }
@@ -141,6 +183,11 @@ class book {
   std::vector<line_of_streams> streams_;
   holder holders_ = 0;
   std::set<holder> alone_;
+  std::map<holder, limits> limits_;
+  std::map<holder, role> roles_;
+  stream renewed_ = 0;
+  /// When the last lease came back from one who was cancelled.
+  duration withdrawn_at_{};
   std::vector<request> requests_;
   std::uint64_t asked_ = 0;
   std::map<std::uint64_t, wait> waits_;
@@ -153,6 +200,14 @@ class book {
   std::uint64_t failed_ = 0;
   std::map<event_kind, std::uint64_t> events_;
   cocp::stats before_;
+  /// The first failure of an outage, and since when the endpoint is well.
+  std::optional<duration> failing_since_;
+  std::optional<duration> well_since_;
+  duration forgot_outage_at_{-1};
+  /// When all were up the last time: what was counted by then, and whether that is all there is to it.
+  cocp::stats settled_;
+  std::uint64_t settled_closed_ = 0;
+  bool is_counted_ = false;
 };
 
 }  // namespace cocp::test::sim

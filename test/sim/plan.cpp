@@ -13,9 +13,9 @@ namespace cocp::test::sim {
 using namespace std::chrono_literals;
 
 std::ostream& operator<<(std::ostream& out, deed d) {
-  static const char* const names[] = {"session",   "callback_get", "cancel",    "drop",    "alone", "ready",
-                                      "lose",      "push",         "weather",   "manners", "names", "renew",
-                                      "readdress", "resize",       "retry_now", "look"};
+  static const char* const names[] = {"session", "callback_get", "cancel", "drop",      "die",     "alone",
+                                      "ready",   "lose",         "push",   "weather",   "manners", "names",
+                                      "renew",   "readdress",    "resize", "retry_now", "look"};
   static_assert(std::size(names) == static_cast<std::size_t>(deed::count));
   return out << names[static_cast<std::size_t>(d)];
 }
@@ -38,7 +38,9 @@ plan::plan(std::uint64_t s) : seed(s) {
     if (at_once && d.one_in(3)) a.what = deed::cancel;
     at_once = a.handlers.has_value();
   }
-  if (d.one_in(6)) end = d.of({ending_way::pool_first, ending_way::context_first, ending_way::users_first});
+  if (!d.one_in(4)) return;
+  end = d.of({ending_way::in_between, ending_way::in_between, ending_way::pool_first, ending_way::context_first,
+              ending_way::users_first});
 }
 
 }  // namespace cocp::test::sim

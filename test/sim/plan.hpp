@@ -17,6 +17,7 @@ enum class deed {
   callback_get,  ///< A user asks with a callback.
   cancel,        ///< A user's operations are cancelled.
   drop,          ///< A user who holds a lease lets it go.
+  die,           ///< The frames of a user's coroutine are destroyed, and what he waits for is told to nobody.
   alone,         ///< A connection that stands alone is used.
   ready,         ///< Somebody waits for connections to be up.
   lose,          ///< A stream ends, or fails, or goes silent.
@@ -47,6 +48,7 @@ std::ostream& operator<<(std::ostream& out, deed d);
 /// How a simulation ends.
 enum class ending_way {
   in_order,       ///< The endpoint is well again; all are served; close, drain.
+  in_between,     ///< Close, drain, while users ask, wait and hold.
   pool_first,     ///< In the middle of it: the pool, the context, what users hold.
   context_first,  ///< The context, the pool, what users hold.
   users_first     ///< What users hold, the context, the pool.

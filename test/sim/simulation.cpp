@@ -30,6 +30,8 @@ namespace {
 /// So many handlers in one instant are a spin.
 constexpr unsigned most_handlers = 200'000;
 constexpr duration beat = 5ms;
+/// Where the connection that stands alone goes, and nobody else.
+constexpr const char* loners_address = "10.0.0.9:7";
 
 /// The simulation cannot go on.
 struct stuck : std::runtime_error {
@@ -57,8 +59,10 @@ simulation::simulation(const plan& p)
     return duration(latency_.any() % static_cast<std::uint64_t>(slowest_connect_.count()));
   };
   book_.uncertain = p.failing_allocation != 0;
-  if (drawn_.pool.max_waiting != pool_options().max_waiting) book_.max_waiting = drawn_.pool.max_waiting;
-  book_.fails_fast = drawn_.pool.fail_fast.has_value();
+  book_.options = drawn_.pool;
+  book_.retry_min = drawn_.dial.retry_min;
+  book_.has_on_connect = drawn_.on_connect;
+  book_.has_on_return = drawn_.on_return;
 }
 
 simulation::~simulation() {
@@ -89,7 +93,9 @@ outcome simulation::run(std::function<void(const std::string&)> trace) {
       if (!book_.failures().empty()) break;
       if (!at_once || a.wait != duration::zero()) {
         advance(drawn_.is_busy() ? std::min<duration>(a.wait, 2s) : a.wait);
+        at_once = false;
       }
+      is_settled_ = !at_once;
       try {
         perform(a);
       } catch (const std::bad_alloc&) {
@@ -102,13 +108,14 @@ outcome simulation::run(std::function<void(const std::string&)> trace) {
       } else {
         settle();
         check();
+        if (a.what == deed::retry_now && is_settled_) check_probe();
       }
     }
     settle();
     check();
     result.spared = failing_allocations::armed() && plan_.failing_allocation != 0;
     failing_allocations::arm(0);
-    if (book_.failures().empty()) plan_.end == ending_way::in_order ? end_in_order() : end_at_once();
+    if (book_.failures().empty()) end();
   } catch (const stuck& e) {
     failing_allocations::arm(0);
     book_.fail(e.what());
@@ -126,29 +133,27 @@ void simulation::open() {
   connection_options dial = drawn_.dial;
   dial.logger = [this, mark = mark_](const event& e) {
     const failing_allocations::spare spare;
-    book_.on_event(e.kind);
+    // Rule 8: it could not, if a lock were held.
+    book_.on_event(e, pool_ ? pool_->stats() : cocp::stats());
     if (book_.trace) {
       std::ostringstream line;
       line << e;
       book_.note("event: " + std::move(line).str());
     }
-    // Rule 8: it could not, if a lock were held.
-    if (pool_) static_cast<void>(pool_->stats());
   };
-  const auto run = [this](const char* who) {
-    return [this, who, mark = mark_](connection& c) { return hook(c, who); };
-  };
-  if (drawn_.on_connect) dial.on_connect = run("on_connect");
-  if (drawn_.on_return) options.on_return = run("on_return");
-  if (drawn_.keepalive) options.keepalive = run("keepalive");
+  const auto run = [this](book::role who) { return [this, who, mark = mark_](connection& c) { return hook(c, who); }; };
+  if (drawn_.on_connect) dial.on_connect = run(book::role::on_connect);
+  if (drawn_.on_return) options.on_return = run(book::role::on_return);
+  if (drawn_.keepalive) options.keepalive = run(book::role::keepalive);
   raced_ = dial.address[0] == 'd';
+  address_ = dial.address;
   pool_.emplace(*io_, std::move(dial), std::move(options));
   dice d(plan_.seed + 3);
   users_.resize(1 + d.below(6));
   for (auto& u : users_) u = std::make_unique<user>(*this);
 }
 
-asio::awaitable<void> simulation::hook(connection& c, const char* who) {
+asio::awaitable<void> simulation::hook(connection& c, book::role who) {
   usage u(*this, c, who, false);
   const std::uint64_t how = latency_.any();
   co_await u.exchange(how);
@@ -179,7 +184,9 @@ void simulation::perform(const act& a) {
   if (a.what == deed::weather || a.what == deed::manners || a.what == deed::names || a.what == deed::renew ||
       a.what == deed::readdress || a.what == deed::retry_now || a.what == deed::resize || a.what == deed::alone) {
     outage_.reset();
+    book_.forget_outage();
   }
+  attempts_before_ = net_->attempts.size() + net_->lookups.size();
   dice d(a.seed);
   user& u = *users_[d.below(users_.size())];
   switch (a.what) {
@@ -196,6 +203,9 @@ void simulation::perform(const act& a) {
     }
     case deed::drop:
       u.drop(d.any());
+      break;
+    case deed::die:
+      u.die(d.one_in(2));
       break;
     case deed::alone:
       use_loner(d.any());
@@ -224,11 +234,13 @@ void simulation::perform(const act& a) {
       break;
     case deed::renew:
       pool_->renew();
+      note_renewal();
       break;
     case deed::readdress: {
       const char* const to = d.of({"10.0.0.1:7", "10.0.0.2:7", "db:7", "nowhere:7"});
       raced_ = raced_ || to[0] == 'd';
       pool_->readdress(to);
+      if (std::exchange(address_, to) != to) note_renewal();
       break;
     }
     case deed::resize: {
@@ -236,6 +248,7 @@ void simulation::perform(const act& a) {
       const failing_allocations::spare s;
       size_ = 1 + d.below(10);
       pool_->resize(size_);
+      book_.resized();
       break;
     }
     case deed::retry_now:
@@ -251,10 +264,25 @@ void simulation::perform(const act& a) {
   }
 }
 
+void simulation::note_renewal() {
+  // What was handed on a moment ago is on its way.
+  if (is_settled_) book_.renewed();
+}
+
+void simulation::check_probe() {
+  const failing_allocations::spare s;
+  const auto stats = pool_->stats();
+  const bool probes = stats.connecting != 0 || net_->attempts.size() + net_->lookups.size() != attempts_before_;
+  if (stats.connected == 0 && stats.queued + stats.resting != 0 && !probes && !book_.uncertain) {
+    book_.fail("retry_now has nobody dial");
+  }
+}
+
 void simulation::change_weather(dice& d) {
   const failing_allocations::spare s;
   const auto any = [&d] {
-    return d.of({connect_result::accepted, connect_result::accepted, connect_result::refused, connect_result::hangs});
+    return d.of({connect_result::accepted, connect_result::accepted, connect_result::accepted, connect_result::refused,
+                 connect_result::refused, connect_result::hangs, connect_result::hangs, connect_result::busy});
   };
   net_->default_result = any();
   net_->results_at.clear();
@@ -265,7 +293,17 @@ void simulation::change_weather(dice& d) {
   net_->default_result = connect_result::refused;
   net_->results_at.clear();
   slowest_connect_ = {};
-  if (!net_->lookups_hang && !loner_) outage_ = outage{now(), net_->attempts.size()};
+  begin_outage();
+}
+
+void simulation::begin_outage() {
+  if (!net_->lookups_hang && !net_->lookups_fail) outage_ = outage{now(), net_->attempted.size()};
+}
+
+std::size_t simulation::attempts_since(std::size_t first) const {
+  return static_cast<std::size_t>(std::count_if(net_->attempted.begin() + static_cast<std::ptrdiff_t>(first),
+                                                net_->attempted.end(),
+                                                [](const auto& to) { return to != loners_address; }));
 }
 
 std::size_t simulation::attempts_of_outage() const {
@@ -301,32 +339,69 @@ void simulation::change_manners(dice& d) {
   net_->default_result = connect_result::accepted;
   net_->results_at.clear();
   slowest_connect_ = {};
-  if (!net_->lookups_hang && !loner_) outage_ = outage{now(), net_->attempts.size()};
+  begin_outage();
 }
 
 void simulation::change_names(dice& d) {
   const failing_allocations::spare s;
   net_->lookups_hang = d.one_in(3);
+  net_->lookups_fail = !net_->lookups_hang && d.one_in(4);
   net_->names["db"] = d.one_in(2) ? std::vector<std::string>{"10.0.0.1", "10.0.0.2", "10.0.0.3"}
                                   : std::vector<std::string>{"10.0.0.2", "10.0.0.4"};
 }
 
 void simulation::wait_until_up(std::size_t n) {
-  auto wait = [](cocp::pool& pool, std::size_t wanted) -> asio::awaitable<void> {
+  const failing_allocations::spare s;
+  const auto bound = drawn_.pool.get_timeout;
+  const bool limited = bound && *bound < duration::max() - now();
+  const auto pending = std::make_shared<up_wait>(up_wait{n, limited ? std::optional(now() + *bound) : std::nullopt});
+  std::erase_if(up_waits_, [](const auto& w) { return w.expired(); });
+  up_waits_.push_back(pending);
+  auto wait = [](cocp::pool& pool, std::shared_ptr<up_wait> w) -> asio::awaitable<void> {
+    const auto kept = std::move(w);
     try {
-      co_await pool.ready(wanted);
+      co_await pool.ready(kept->wanted);
     } catch (const boost::system::system_error&) {
       // Its time, or the pool's size, did not suffice.
     }
   };
-  asio::co_spawn(*io_, wait(*pool_, n), [](std::exception_ptr) {});
+  asio::co_spawn(*io_, wait(*pool_, pending), [](std::exception_ptr) {});
+}
+
+bool simulation::somebody_waits_until_up() const {
+  return std::ranges::any_of(up_waits_, [](const auto& w) { return !w.expired(); });
+}
+
+void simulation::check_up_waits(std::size_t connected) {
+  for (const auto& each : up_waits_) {
+    const auto w = each.lock();
+    if (!w) continue;
+    if (w->until && *w->until <= now()) book_.fail("a ready is past its limit");
+    if (connected >= w->wanted) book_.fail(say("a ready waits for ", w->wanted, ", and ", connected, " are up"));
+    if (w->wanted > size_) book_.fail("a ready waits for more than there may be");
+    if (book_.closed) book_.fail("a ready waits in a closed pool");
+  }
+}
+
+void simulation::check_streams(const cocp::stats& stats) {
+  const std::size_t least = std::min(drawn_.pool.min_size.value_or(size_), size_);
+  const bool calm = stats.waiting == 0 && stats.connecting + stats.queued + stats.resting == 0;
+  if (stats.wanted <= least || somebody_waits_until_up()) {
+    spare_since_.reset();
+  } else if (!spare_since_) {
+    spare_since_ = now();
+  }
+  const auto peers = net_->peers;
+  for (const auto& p : peers) {
+    if (!p->gone && p->at != loners_address) book_.check_stream(p->number, !p->inbox.empty(), calm, spare_since_);
+  }
 }
 
 void simulation::use_loner(std::uint64_t seed) {
   if (is_loner_busy_) return;
   if (!loner_) {
     const failing_allocations::spare s;
-    loner_.emplace(*io_, connection_options{.address = "10.0.0.2:7"});
+    loner_.emplace(*io_, connection_options{.address = loners_address});
     loners_use_.emplace(*this, *loner_);
   }
   auto use = [](usage& u, std::uint64_t how) -> asio::awaitable<void> { co_await u.exchange(how); };
@@ -343,19 +418,17 @@ void simulation::be_well() {
   server_.how = {};
   net_->default_result = connect_result::accepted;
   net_->results_at.clear();
-  net_->lookups_hang = false;
+  net_->lookups_hang = net_->lookups_fail = false;
   slowest_connect_ = {};
   // As many of a name's addresses as an attempt has time for may be bad.
-  net_->names["db"] = {"10.0.0.1", "10.0.0.3"};
-  net_->results_at["10.0.0.1:7"] = connect_result::refused;
-  if (!drawn_.dial.connect_timeout || *drawn_.dial.connect_timeout >= 1s) {
-    net_->results_at["10.0.0.1:7"] = connect_result::hangs;
-  }
-  // A place for everybody: nobody overtakes those who wait, so that who does not wait might never find one.
-  size_ = std::max(size_, users_.size());
-  pool_->resize(size_);
   // What was silent stays so; who waits for it without a limit does so for ever.
   const bool limited = drawn_.dial.connect_timeout.has_value();
+  const bool is_told = !limited || latency_.one_in(2);
+  net_->names["db"] = {"10.0.0.1", "10.0.0.3"};
+  if (is_told || address_[0] == 'd') {
+    const bool has_time = !limited || *drawn_.dial.connect_timeout >= 1s;
+    net_->results_at["10.0.0.1:7"] = has_time ? connect_result::hangs : connect_result::refused;
+  }
   const auto peers = net_->peers;
   for (const auto& p : peers) {
     if (p->gone || p->end || (limited && latency_.one_in(2))) continue;
@@ -363,6 +436,13 @@ void simulation::be_well() {
     p->reset();
   }
   outage_.reset();
+  book_.forget_outage();
+  // Otherwise it has to find out by itself.
+  if (!is_told) return;
+  // A place for everybody.
+  size_ = std::max(size_, users_.size());
+  pool_->resize(size_);
+  book_.resized();
   raced_ = true;
   pool_->readdress(latency_.of({"10.0.0.3:7", "db:7"}));
   if (!limited) pool_->renew();
@@ -377,7 +457,9 @@ duration simulation::bound() const {
 
 bool simulation::serves_everybody() {
   std::size_t n = 0;
-  for (auto& u : users_) u->want(static_cast<user::way>(n++ % user::ways));
+  // Nobody overtakes those who wait: where there are fewer places, who does not wait might never find one.
+  const bool is_room = size_ >= users_.size();
+  for (auto& u : users_) u->want(is_room ? static_cast<user::way>(n++ % user::ways) : user::way::waits);
   const auto served = [this] { return std::ranges::all_of(users_, [](const auto& u) { return u->was_served(); }); };
   for (const duration end = now() + bound(); now() < end && !served(); advance(beat)) {
     for (auto& u : users_) u->ask_on();
@@ -420,6 +502,49 @@ bool simulation::lets_others_run() {
   return most <= 64;
 }
 
+bool simulation::keeps_least() {
+  std::size_t least = std::min(drawn_.pool.min_size.value_or(size_), size_);
+  // They may be away for their age.
+  if (drawn_.pool.max_lifetime) least -= std::min(least, std::max<std::size_t>(1, size_ / 10));
+  for (const duration end = now() + bound(); now() < end; advance(beat)) {
+    if (pool_->stats().connected >= least) return true;
+  }
+  return false;
+}
+
+void simulation::end() {
+  switch (plan_.end) {
+    case ending_way::in_order:
+      end_in_order();
+      break;
+    case ending_way::in_between:
+      end_in_between();
+      break;
+    case ending_way::pool_first:
+    case ending_way::context_first:
+    case ending_way::users_first:
+      end_at_once();
+  }
+}
+
+void simulation::end_in_between() {
+  outage_.reset();
+  if (latency_.one_in(2)) {
+    close();
+    pool_->close();
+    settle();
+    check();
+  }
+  drain();
+  settle();
+  check();
+  advance(latency_.of<duration>({0ms, 20ms, 2s}));
+  check();
+  if (is_drained_ && leases_ != 0) book_.fail("rule 4: drain does not wait for a lease");
+  for (auto& u : users_) u->leave();
+  end_drained();
+}
+
 void simulation::end_in_order() {
   for (auto& u : users_) u->leave();
   settle();
@@ -429,30 +554,42 @@ void simulation::end_in_order() {
   if (!serves_everybody()) book_.fail("rule 15: after " + std::to_string(bound() / 1ms) + " ms not all are served");
   for (auto& u : users_) u->leave();
   settle();
+  if (!keeps_least()) book_.fail(say("rule 15: ", pool_->stats().connected, " are up, which is less than min_size"));
   if (!lets_others_run()) book_.fail("rule 14: more than 64 gets in a row let nobody else run");
   // Somebody may be late.
   cocp::lease late = latency_.one_in(2) ? pool_->try_get() : cocp::lease();
   if (late) book_.count_get();
   const bool is_late = bool(late);
   leases_ += is_late ? 1 : 0;
-  book_.closed = true;
-  if (loner_) loner_->close();
-  bool drained = false;
-  auto drain = [](cocp::pool& pool, bool& done) -> asio::awaitable<void> {
-    co_await pool.drain();
-    done = true;
-  };
-  asio::co_spawn(*io_, drain(*pool_, drained), [](std::exception_ptr e) {
-    if (e) std::rethrow_exception(e);
-  });
+  drain();
   if (is_late) {
     advance(2s);
-    if (drained) book_.fail("rule 4: drain does not wait for a lease");
+    if (is_drained_) book_.fail("rule 4: drain does not wait for a lease");
     --leases_;
     late.put();
   }
+  end_drained();
+}
+
+void simulation::close() {
+  book_.closed = true;
+  if (loner_) loner_->close();
+}
+
+void simulation::drain() {
+  close();
+  auto wait = [](cocp::pool& pool, bool& done) -> asio::awaitable<void> {
+    co_await pool.drain();
+    done = true;
+  };
+  asio::co_spawn(*io_, wait(*pool_, is_drained_), [](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  });
+}
+
+void simulation::end_drained() {
   advance(1s);
-  if (!drained) book_.fail("rule 4: drain does not end");
+  if (!is_drained_) book_.fail("rule 4: drain does not end");
   pool_.reset();
   // A session may pause.
   advance(5s);
@@ -467,6 +604,7 @@ void simulation::end_in_order() {
 void simulation::end_at_once() {
   switch (plan_.end) {
     case ending_way::in_order:
+    case ending_way::in_between:
     case ending_way::context_first:
       io_.reset();
       pool_.reset();
@@ -537,13 +675,25 @@ void simulation::check() {
   const auto stats = pool_->stats();
   book_.check_counters(stats);
   book_.check_stats(stats, leases_);
+  if (!book_.uncertain) {
+    book_.check_limits();
+    check_up_waits(stats.connected);
+    if (!book_.closed) check_streams(stats);
+    if (book_.closed && net_->sockets > stats.leased + stats.hooks) {
+      book_.fail(say("rule 4: ", net_->sockets, " sockets of a closed pool with ", stats.leased, " leases out"));
+    }
+    if (!raced_ && net_->connecting > drawn_.pool.max_dialling + (loner_ ? 1 : 0)) {
+      book_.fail(say(net_->connecting, " connect, of at most ", drawn_.pool.max_dialling));
+    }
+    if (stats.size != size_) book_.fail(say("the size is ", size_, ", and ", stats.size, " is told"));
+  }
   if (net_->destroyed_in_use != 0) book_.fail("rule 11: a stream was destroyed in use");
   // Without memory, what is to be closed waits for a moment.
   if (!raced_ && !book_.uncertain && net_->sockets > std::max(size_, stats.leased + stats.hooks) + (loner_ ? 1 : 0)) {
     book_.fail(say("rule 16: ", net_->sockets, " sockets of at most ", size_, ", with ", stats.leased, " leases out"));
   }
   if (outage_) {
-    const std::size_t made = net_->attempts.size() - outage_->attempts;
+    const std::size_t made = attempts_since(outage_->attempts);
     if (made > attempts_of_outage()) {
       book_.fail(say("rule 7: an outage of ", in_ms(now() - outage_->since), " has cost ", made, " attempts"));
     }

@@ -59,19 +59,30 @@ class simulation {
 
  private:
   void open();
-  asio::awaitable<void> hook(connection& c, const char* who);
+  asio::awaitable<void> hook(connection& c, book::role who);
   void perform(const act& a);
   void change_weather(dice& d);
   void change_manners(dice& d);
   void change_names(dice& d);
+  void note_renewal();
+  void begin_outage();
   void wait_until_up(std::size_t n);
+  bool somebody_waits_until_up() const;
   void use_loner(std::uint64_t seed);
 
   void be_well();
   bool serves_everybody();
   duration bound() const;
   bool lets_others_run();
+  /// Once nobody asks, what is to be kept open is.
+  bool keeps_least();
+  void end();
   void end_in_order();
+  void end_in_between();
+  void close();
+  void drain();
+  /// `drain` was called, and all leases are back.
+  void end_drained();
   void end_at_once();
 
   /// Runs what is ready, and fails where that does not end.
@@ -87,6 +98,12 @@ class simulation {
   void check_counters();
   /// Rule 7: what an outage may have cost by now.
   std::size_t attempts_of_outage() const;
+  /// Of the pool; `first`: the first to count.
+  std::size_t attempts_since(std::size_t first) const;
+  /// Somebody is on its way, or all is well.
+  void check_probe();
+  void check_up_waits(std::size_t connected);
+  void check_streams(const cocp::stats& stats);
 
   const plan plan_;
   std::unique_ptr<asio::io_context> io_ = std::make_unique<asio::io_context>();
@@ -103,8 +120,22 @@ class simulation {
   std::optional<usage> loners_use_;
   bool is_loner_busy_ = false;
   std::size_t leases_ = 0;
+  bool is_drained_ = false;
   /// Some address had a name that means several.
   bool raced_ = false;
+  std::string address_;
+  /// Nothing that has happened before the act is still on its way.
+  bool is_settled_ = true;
+  /// Attempts and look-ups, before the act.
+  std::size_t attempts_before_ = 0;
+  /// Of those who wait until so many are up; they are gone when told.
+  struct up_wait {
+    std::size_t wanted;
+    std::optional<duration> until;
+  };
+  std::vector<std::weak_ptr<up_wait>> up_waits_;
+  /// There are more connections than are to be kept.
+  std::optional<duration> spare_since_;
   /// All refuse at once, since when, and how many attempts there had been.
   struct outage {
     duration since;

@@ -31,11 +31,15 @@ using namespace boost::asio::experimental::awaitable_operators;
 class usage::operation {
  public:
   operation(usage& u, bool writes) : usage_(u), writes_(writes) {
+    const failing_allocations::spare s;
     u.started_ = true;
     ++u.outstanding_;
+    u.sim_.records().begin_operation(u.holder_);
   }
   ~operation() {
+    const failing_allocations::spare s;
     --usage_.outstanding_;
+    usage_.sim_.records().end_operation(usage_.holder_);
     usage_.sim_.records().note("holder ", usage_.holder_, ": an operation ", well_ ? "ends well" : "fails");
     if (well_) return;
     usage_.failed_ = true;
@@ -52,7 +56,24 @@ class usage::operation {
   bool well_ = false;
 };
 
-usage::usage(simulation& s, connection& c, const char* who, bool strictly)
+/// Until its stream is there: not longer than it may, as operations.
+struct usage::waiting {
+  explicit waiting(usage& u) : usage_(u) {
+    const failing_allocations::spare s;
+    u.sim_.records().begin_operation(u.holder_);
+  }
+  ~waiting() {
+    const failing_allocations::spare s;
+    usage_.sim_.records().end_operation(usage_.holder_);
+  }
+  waiting(const waiting&) = delete;
+  waiting& operator=(const waiting&) = delete;
+
+ private:
+  usage& usage_;
+};
+
+usage::usage(simulation& s, connection& c, book::role who, bool strictly)
     : sim_(s), conn_(c), stream_(peer_of(c)), holder_(s.records().begin(stream_, who, strictly)) {}
 
 usage::usage(simulation& s, connection& c) : sim_(s), conn_(c), stream_(0), holder_(s.records().begin_alone()) {}
@@ -149,10 +170,11 @@ asio::awaitable<void> usage::step(std::uint64_t seed) {
       break;
     }
     case 4:
-      conn_.expires_after(limits[d.below(5)]);
+      limit_time(limits[d.below(5)]);
       break;
     case 5:
       conn_.expires_never();
+      sim_.records().limit(holder_, std::nullopt);
       break;
     case 6:
       co_await pause(d.below(4));
@@ -162,7 +184,7 @@ asio::awaitable<void> usage::step(std::uint64_t seed) {
       break;
     case 8: {
       // There is nothing to come.
-      conn_.expires_after(limits[1 + 2 * d.below(2)]);
+      limit_time(limits[1 + 2 * d.below(2)]);
       co_await read_some_lines(1, d.below(4));
       break;
     }
@@ -177,6 +199,11 @@ asio::awaitable<void> usage::step(std::uint64_t seed) {
       co_await exchange(how);
     }
   }
+}
+
+void usage::limit_time(duration d) {
+  conn_.expires_after(d);
+  sim_.records().limit(holder_, sim_.now() + d);
 }
 
 asio::awaitable<void> usage::pause(std::size_t how) {
@@ -267,8 +294,11 @@ void usage::took(std::string_view bytes) {
 }
 
 asio::awaitable<void> usage::ready() {
-  // If it fails it has done nothing.
-  co_await conn_.ready();
+  {
+    const waiting w(*this);
+    // If it fails it has done nothing.
+    co_await conn_.ready();
+  }
   const book::stream now = peer_of(conn_);
   if (now == stream_) co_return;
   sim_.records().move(holder_, stream_, now);
@@ -302,7 +332,8 @@ void usage::end(bool exception, bool replaced) {
                                     : dirt());
 }
 
-tenure::tenure(simulation& s, lease l, bool strictly) : held(std::move(l)), use(s, *held, "a lease", strictly), sim(s) {
+tenure::tenure(simulation& s, lease l, bool strictly)
+    : held(std::move(l)), use(s, *held, book::role::lease, strictly), sim(s) {
   sim.count_lease(1);
 }
 

@@ -29,7 +29,7 @@ inline book::stream peer_of(const connection& c) {
 /// What one who has a stream does with it, and what the rules make of that.
 class usage {
  public:
-  usage(simulation& s, connection& c, const char* who, bool strictly);
+  usage(simulation& s, connection& c, book::role who, bool strictly);
   /// Of a connection that stands alone.
   usage(simulation& s, connection& c);
   /// If it has not ended, nobody knows what was left on the stream.
@@ -54,6 +54,7 @@ class usage {
 
  private:
   class operation;
+  struct waiting;
   struct text {
     std::uint32_t request = 0;
     std::string bytes;
@@ -66,6 +67,7 @@ class usage {
   boost::asio::awaitable<void> read_some_lines(std::size_t lines, std::size_t way);
   boost::asio::awaitable<void> read_one_line();
   boost::asio::awaitable<void> ready();
+  void limit_time(duration d);
   boost::asio::awaitable<void> pause(std::size_t how);
   /// Asio's parallel_group keeps its handler, and all that this owns, for ever where it runs out of memory.
   bool may_do_both() const;

@@ -3,6 +3,7 @@
 
 #include "user.hpp"
 
+#include "mortal_executor.hpp"
 #include "simulation.hpp"
 
 #include "support/failing_allocations.hpp"
@@ -29,7 +30,7 @@ using limit = std::optional<duration>;
 /// From asking to the end, whichever that is.
 class user::wait {
  public:
-  wait(user& u, limit l) : user_(&u), number_(u.sim_.records().ask(l)) { u.asking_ = true; }
+  wait(user& u, limit l) : user_(&u), number_(u.sim_.records().ask(l)) { u.asking_ = number_; }
   wait(wait&& other) noexcept : user_(std::exchange(other.user_, nullptr)), number_(other.number_) {}
   wait& operator=(wait&&) = delete;
   ~wait() {
@@ -44,7 +45,7 @@ class user::wait {
 
  private:
   user* end() noexcept {
-    user_->asking_ = false;
+    user_->asking_ = 0;
     return std::exchange(user_, nullptr);
   }
 
@@ -68,6 +69,7 @@ class user::visit {
 
 void user::start(asio::awaitable<void> what) {
   signal_ = std::make_shared<asio::cancellation_signal>();
+  lives_ = std::make_shared<bool>(true);
   calls_back_ = cancelled_ = false;
   auto run = [](asio::awaitable<void> body) -> asio::awaitable<void> {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
@@ -94,7 +96,8 @@ void user::start(asio::awaitable<void> what) {
     } catch (const std::bad_alloc&) {
     }
   };
-  asio::co_spawn(sim_.io(), run(std::move(what)), asio::bind_cancellation_slot(signal_->slot(), std::move(done)));
+  const mortal_executor<asio::io_context::executor_type> ex(lives_, sim_.io().get_executor());
+  asio::co_spawn(ex, run(std::move(what)), asio::bind_cancellation_slot(signal_->slot(), std::move(done)));
 }
 
 void user::begin_session(std::uint64_t seed) {
@@ -140,8 +143,10 @@ asio::awaitable<void> user::take(std::uint64_t seed) {
   const bool always = sim_.checks_always();
   const auto chosen = d.of<limit>({{}, {}, 0s, 1ms, 100ms, 5s, 1h, duration::max()});
   if (d.one_in(5)) {
+    const bool others_wait = pool.stats().waiting != 0;
     cocp::lease l = pool.try_get();
     if (!l) co_return;
+    if (others_wait) sim_.records().fail("rule 5: try_get overtakes those who wait");
     sim_.records().count_get();
     hold(std::move(l), always);
     co_return;
@@ -202,11 +207,13 @@ void user::get_with_callback(std::uint64_t seed) {
 
 void user::cancel(std::uint64_t seed) {
   dice d(seed);
+  if (busy_ && lives_ && !*lives_) return;
   cancelled_ = true;
   auto type =
       d.of({asio::cancellation_type::total, asio::cancellation_type::partial, asio::cancellation_type::terminal});
   // Asio's parallel_group forwards only the first, and coroutines in it heed only this.
-  if (!asking_) type = asio::cancellation_type::terminal;
+  if (asking_ == 0) type = asio::cancellation_type::terminal;
+  sim_.records().cancelled(asking_);
   sim_.records().note("a user is cancelled, type ", static_cast<unsigned>(type), busy_ ? "" : ", and does nothing");
   emit(type);
 }
@@ -229,8 +236,27 @@ void user::drop(std::uint64_t seed) {
   held_.reset();
 }
 
+void user::die(bool at_once) {
+  if (!busy_ || calls_back_ || !*lives_ || sim_.records().uncertain) return;
+  sim_.records().note("a user dies");
+  // What he is not told is counted all the same.
+  sim_.records().miscounts = true;
+  if (!at_once) {
+    *lives_ = false;
+    return;
+  }
+  sim_.records().cancelled(asking_);
+  // What he waits for ends, and is told to nobody.
+  asio::post(sim_.io(), [s = signal_, lives = lives_] {
+    s->emit(asio::cancellation_type::terminal);
+    *lives = false;
+  });
+}
+
 void user::leave() {
   cancelled_ = true;
+  // For ever is too long.
+  if (lives_) *lives_ = true;
   emit(asio::cancellation_type::terminal);
   held_.reset();
 }

@@ -27,6 +27,8 @@ class user {
   bool is_busy() const { return busy_; }
   void cancel(std::uint64_t seed);
   void drop(std::uint64_t seed);
+  /// If he runs a coroutine, its frames are destroyed: at once, or with the end of what he waits for.
+  void die(bool at_once);
   /// Lets all go.
   void leave();
 
@@ -52,9 +54,12 @@ class user {
   simulation& sim_;
   /// One for each thing that he does.
   std::shared_ptr<asio::cancellation_signal> signal_ = std::make_shared<asio::cancellation_signal>();
+  /// One for each coroutine.
+  std::shared_ptr<bool> lives_;
   bool cancelled_ = false;
   bool busy_ = false;
-  bool asking_ = false;
+  /// The wait that he is in; 0: none.
+  std::uint64_t asking_ = 0;
   bool starting_ = false;
   /// What he does is no coroutine.
   bool calls_back_ = false;

@@ -91,6 +91,7 @@ class fake_network::stream final : public detail::stream {
     if (users_.use_count() > 1) ++net_->destroyed_in_use;
     if (is_open_) --net_->sockets;
     net_->unanswered_.erase(attempt_);
+    end_connect();
     hang_up();
     abort(asio::error::operation_aborted);
   }
@@ -105,11 +106,13 @@ class fake_network::stream final : public detail::stream {
     }
     std::ostringstream text;
     text << to;
-    net_->attempted.push_back(text.str());
-    if (const auto at = net_->results_at.find(text.str()); at != net_->results_at.end()) result = at->second;
+    at_ = std::move(text).str();
+    net_->attempted.push_back(at_);
+    if (const auto at = net_->results_at.find(at_); at != net_->results_at.end()) result = at->second;
     to_ = to;
     ++net_->sockets;
-    is_open_ = true;
+    ++net_->connecting;
+    is_open_ = is_connecting_ = true;
     connect_ = parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted));
     attempt_ = net_->attempts.size();
     if (net_->on_attempt) net_->on_attempt();
@@ -185,8 +188,13 @@ class fake_network::stream final : public detail::stream {
   /// Its attempt is under way.
   bool hangs() const { return parked_.is_parked(connect_); }
 
+  void end_connect() noexcept {
+    if (std::exchange(is_connecting_, false)) --net_->connecting;
+  }
+
   void answer_connect(connect_result result) {
     const failing_allocations::spare s;
+    end_connect();
     if (result == connect_result::refused) {
       parked_.complete(connect_, error_code(asio::error::connection_refused));
       return;
@@ -197,6 +205,7 @@ class fake_network::stream final : public detail::stream {
     }
     peer_ = std::make_shared<fake_peer>();
     peer_->number = ++net_->accepted_;
+    peer_->at = at_;
     peer_->changed = [this] { advance(); };
     net_->peers.push_back(peer_);
     if (net_->on_accept) net_->on_accept(*peer_);
@@ -261,7 +270,9 @@ class fake_network::stream final : public detail::stream {
   std::shared_ptr<fake_peer> peer_;
   endpoint to_;
   std::size_t attempt_ = 0;
+  std::string at_;
   bool is_open_ = false;
+  bool is_connecting_ = false;
   bool shut_ = false;
   /// Shared with the reads and writes whose handlers were not called yet.
   const std::shared_ptr<void> users_ = std::make_shared<char>();
@@ -343,6 +354,10 @@ void fake_network::async_resolve(const asio::any_io_executor& ex, std::string ho
   const auto ticket = parked.park(ex, std::move(handler), error_code(asio::error::operation_aborted), found);
   lookups.push_back(host);
   if (host == "unanswered" || lookups_hang) return;
+  if (lookups_fail) {
+    parked.complete(ticket, error_code(asio::error::host_not_found), found);
+    return;
+  }
   const auto port = static_cast<unsigned short>(std::stoul(service));
   const auto known = names.find(host);
   const auto addresses = known == names.end() ? std::vector<std::string>{"127.0.0.1"} : known->second;

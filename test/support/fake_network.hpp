@@ -28,6 +28,8 @@ class fake_peer {
   std::size_t number = 0;
   /// What the client has sent.
   std::string received;
+  /// The address at which it was reached, as in "10.0.0.1:7".
+  std::string at;
   /// True when the client has closed its end, or shut it down.
   bool gone = false;
 
@@ -82,6 +84,8 @@ class fake_network final : public detail::environment, public std::enable_shared
   bool lookups_hang = false;
   /// Called when an attempt has begun, the last of `attempts`.
   std::function<void()> on_attempt;
+  /// Nobody knows any name.
+  bool lookups_fail = false;
   /// Called with each peer when it was accepted.
   std::function<void(fake_peer&)> on_accept;
   /// Called with each peer when bytes have reached it.
@@ -110,6 +114,8 @@ class fake_network final : public detail::environment, public std::enable_shared
   unsigned destroyed_in_use = 0;
   /// Streams that have begun to connect and were not destroyed yet.
   std::size_t sockets = 0;
+  /// Those of them that have not connected yet.
+  std::size_t connecting = 0;
   /// @}
 
   /// The attempts that hang, in the order in which they began, by their place in `attempts`, from 1.
