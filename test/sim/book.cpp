@@ -22,7 +22,7 @@ void book::fail(const std::string& what) {
 void book::on_accepted(stream s) {
   const failing_allocations::spare spare;
   streams_.resize(std::max(streams_.size(), s));
-  at(s).up_since = at(s).used_at = now_();
+  at(s).up_since = at(s).used_at = at(s).free_at = now_();
   note("stream ", s, " is accepted");
 }
 
@@ -114,6 +114,7 @@ void book::end(holder h, stream s, const char* spoiled) {
   if (s == 0) return;
   line_of_streams& t = at(s);
   t.has = 0;
+  t.free_at = now_();
   if (spoiled) t.spoiled = spoiled;
   if (who == role::on_connect) {
     t.greeted = !spoiled;
@@ -136,22 +137,28 @@ void book::check_limits() {
   }
 }
 
-void book::check_stream(stream s, bool unread, bool calm, std::optional<duration> spare_since) {
+void book::check_stream(stream s, bool unread, const circumstances& c) {
   const line_of_streams& t = at(s);
   const duration now = now_();
-  if (t.has != 0) return;
-  // It is watched a moment after it became idle, and looked at once a second where there is something unread.
-  if (t.ended && std::max(*t.ended, t.used_at) + (unread ? 1200ms : 150ms) < now) {
+  // It is looked at a moment after it was let go.
+  const duration moment = 150ms;
+  if (t.has != 0 || now - t.free_at < moment) return;
+  // Where there is something unread, once a second.
+  if (t.ended && std::max(*t.ended, t.free_at) + (unread ? 1s : 0s) + moment < now) {
     fail(say("rule 2: stream ", s, " has ended, and nobody notices"));
   }
-  if (!calm || t.ended) return;
+  if (!c.calm || t.ended) return;
   const auto passed = [now](duration since, std::optional<duration> limit, duration more) {
     return limit && *limit < now && since + more < now - *limit;
   };
-  if (spare_since && passed(std::max({t.used_at, withdrawn_at_, *spare_since}), options.idle_timeout, 150ms)) {
+  if (c.spare_since && passed(std::max({t.used_at, withdrawn_at_, *c.spare_since}), options.idle_timeout, moment)) {
     fail(say("stream ", s, " is idle for longer than idle_timeout"));
   }
   if (passed(t.up_since, options.max_lifetime, 5ms)) fail(say("stream ", s, " is older than max_lifetime"));
+  if (has_keepalive && c.no_hook_since && now - *c.no_hook_since > moment &&
+      passed(std::max(t.free_at, withdrawn_at_), options.keepalive_interval, moment)) {
+    fail(say("stream ", s, " is idle for longer than keepalive_interval"));
+  }
 }
 
 std::uint32_t book::new_request(holder h, std::uint32_t answers) {

@@ -117,10 +117,17 @@ class book {
   void check_stats(const cocp::stats& s, std::size_t leased);
   /// At the end of an instant: nobody's time has passed.
   void check_limits();
-  /// At the end of an instant, of a stream that is open at both ends as far as its peer knows, unless it has ended it.
-  /// `unread`: there is something to read; `calm`: nobody waits, and all that is wanted is up; `spare_since`: from
-  /// then on there are more than are to be kept.
-  void check_stream(stream s, bool unread, bool calm, std::optional<duration> spare_since);
+  /// At the end of an instant: what a pool as a whole is up to.
+  struct circumstances {
+    /// Nobody waits, and all that is wanted is up.
+    bool calm = false;
+    /// Since when there are more than are to be kept, if so.
+    std::optional<duration> spare_since;
+    /// Since when no hook runs, if so.
+    std::optional<duration> no_hook_since;
+  };
+  /// The same of a stream that is open here. `unread`: there is something to read.
+  void check_stream(stream s, bool unread, const circumstances& c);
   void on_event(const event& e, const cocp::stats& s);
   /// What counts as one outage may have ended.
   void forget_outage();
@@ -137,6 +144,7 @@ class book {
   duration retry_min{};
   bool has_on_connect = false;
   bool has_on_return = false;
+  bool has_keepalive = false;
   /// @}
 
  private:
@@ -149,7 +157,9 @@ class book {
     /// A lease has ended, and `on_return` has not begun.
     bool returned = false;
     duration up_since{};
+    /// When the last lease of it ended, and the last holder.
     duration used_at{};
+    duration free_at{};
     /// Of the request under way.
     std::uint32_t request = 0;
     std::uint32_t next = 0;

@@ -63,6 +63,7 @@ simulation::simulation(const plan& p)
   book_.retry_min = drawn_.dial.retry_min;
   book_.has_on_connect = drawn_.on_connect;
   book_.has_on_return = drawn_.on_return;
+  book_.has_keepalive = drawn_.keepalive;
 }
 
 simulation::~simulation() {
@@ -157,6 +158,7 @@ asio::awaitable<void> simulation::hook(connection& c, book::role who) {
   usage u(*this, c, who, false);
   const std::uint64_t how = latency_.any();
   co_await u.exchange(how);
+  if (latency_.percent(hooks_fail_)) throw std::runtime_error("on purpose");
   if (u.is_to_be_discarded()) throw std::runtime_error("it read a half of what was pushed");
   u.end(false, false);
 }
@@ -332,6 +334,7 @@ void simulation::change_manners(dice& d) {
   m.in_pieces = some();
   m.takes_slowly = some();
   m.slowest = d.of<duration>({0ms, 0ms, 3ms, 200ms, 10s});
+  hooks_fail_ = some();
   if (!d.one_in(6)) return;
   // Accepts and closes, which is an outage too.
   m = {};
@@ -384,16 +387,20 @@ void simulation::check_up_waits(std::size_t connected) {
 }
 
 void simulation::check_streams(const cocp::stats& stats) {
+  const auto hold = [this](std::optional<duration>& since, bool holds) {
+    if (!holds) {
+      since.reset();
+    } else if (!since) {
+      since = now();
+    }
+  };
   const std::size_t least = std::min(drawn_.pool.min_size.value_or(size_), size_);
-  const bool calm = stats.waiting == 0 && stats.connecting + stats.queued + stats.resting == 0;
-  if (stats.wanted <= least || somebody_waits_until_up()) {
-    spare_since_.reset();
-  } else if (!spare_since_) {
-    spare_since_ = now();
-  }
+  now_on_.calm = stats.waiting == 0 && stats.connecting + stats.queued + stats.resting == 0;
+  hold(now_on_.spare_since, stats.wanted > least && !somebody_waits_until_up());
+  hold(now_on_.no_hook_since, stats.hooks == 0);
   const auto peers = net_->peers;
   for (const auto& p : peers) {
-    if (!p->gone && p->at != loners_address) book_.check_stream(p->number, !p->inbox.empty(), calm, spare_since_);
+    if (!p->gone && p->at != loners_address) book_.check_stream(p->number, !p->inbox.empty(), now_on_);
   }
 }
 
@@ -416,6 +423,7 @@ void simulation::use_loner(std::uint64_t seed) {
 void simulation::be_well() {
   book_.note("all is well from now on");
   server_.how = {};
+  hooks_fail_ = 0;
   net_->default_result = connect_result::accepted;
   net_->results_at.clear();
   net_->lookups_hang = net_->lookups_fail = false;

@@ -113,6 +113,8 @@ class simulation {
   server server_;
   dice latency_;
   duration slowest_connect_{};
+  /// How many hooks of a hundred throw.
+  unsigned hooks_fail_ = 0;
   std::optional<cocp::pool> pool_;
   std::vector<std::unique_ptr<user>> users_;
   /// A connection that stands alone, to the same servers. Rule 13 is for it too: nothing has parts on two streams.
@@ -134,8 +136,7 @@ class simulation {
     std::optional<duration> until;
   };
   std::vector<std::weak_ptr<up_wait>> up_waits_;
-  /// There are more connections than are to be kept.
-  std::optional<duration> spare_since_;
+  book::circumstances now_on_;
   /// All refuse at once, since when, and how many attempts there had been.
   struct outage {
     duration since;

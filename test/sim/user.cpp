@@ -70,7 +70,7 @@ class user::visit {
 void user::start(asio::awaitable<void> what) {
   signal_ = std::make_shared<asio::cancellation_signal>();
   lives_ = std::make_shared<bool>(true);
-  calls_back_ = cancelled_ = false;
+  calls_back_ = cancelled_ = is_dying_ = false;
   auto run = [](asio::awaitable<void> body) -> asio::awaitable<void> {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     std::exception_ptr thrown;
@@ -179,6 +179,7 @@ void user::get_with_callback(std::uint64_t seed) {
   dice d(seed);
   signal_ = std::make_shared<asio::cancellation_signal>();
   calls_back_ = true;
+  is_dying_ = false;
   cancelled_ = false;
   const auto chosen = d.of<limit>({{}, 0s, 1ms, 5s, 1h});
   wait w(*this, chosen ? chosen : sim_.options().pool.get_timeout);
@@ -207,7 +208,7 @@ void user::get_with_callback(std::uint64_t seed) {
 
 void user::cancel(std::uint64_t seed) {
   dice d(seed);
-  if (busy_ && lives_ && !*lives_) return;
+  if (busy_ && is_dying_) return;
   cancelled_ = true;
   auto type =
       d.of({asio::cancellation_type::total, asio::cancellation_type::partial, asio::cancellation_type::terminal});
@@ -237,18 +238,15 @@ void user::drop(std::uint64_t seed) {
 }
 
 void user::die(bool at_once) {
-  if (!busy_ || calls_back_ || !*lives_ || sim_.records().uncertain) return;
+  if (!busy_ || calls_back_ || is_dying_ || sim_.records().uncertain) return;
+  is_dying_ = true;
   sim_.records().note("a user dies");
   // What he is not told is counted all the same.
   sim_.records().miscounts = true;
-  if (!at_once) {
-    *lives_ = false;
-    return;
-  }
-  sim_.records().cancelled(asking_);
-  // What he waits for ends, and is told to nobody.
-  asio::post(sim_.io(), [s = signal_, lives = lives_] {
-    s->emit(asio::cancellation_type::terminal);
+  if (at_once) sim_.records().cancelled(asking_);
+  // Behind a cancellation that is on its way. What he waits for is told to nobody.
+  asio::post(sim_.io(), [s = signal_, lives = lives_, at_once] {
+    if (at_once) s->emit(asio::cancellation_type::terminal);
     *lives = false;
   });
 }
@@ -256,7 +254,7 @@ void user::die(bool at_once) {
 void user::leave() {
   cancelled_ = true;
   // For ever is too long.
-  if (lives_) *lives_ = true;
+  if (is_dying_) asio::post(sim_.io(), [lives = lives_] { *lives = true; });
   emit(asio::cancellation_type::terminal);
   held_.reset();
 }

@@ -56,6 +56,7 @@ class user {
   std::shared_ptr<asio::cancellation_signal> signal_ = std::make_shared<asio::cancellation_signal>();
   /// One for each coroutine.
   std::shared_ptr<bool> lives_;
+  bool is_dying_ = false;
   bool cancelled_ = false;
   bool busy_ = false;
   /// The wait that he is in; 0: none.
