@@ -324,7 +324,9 @@ void book::check_stats(const cocp::stats& s, std::size_t leased) {
     failing_since_.reset();
   }
   if (s.leased != leased) fail(say("rule 4: ", leased, " leases are out, and ", s.leased, " are counted"));
-  if (s.waiting != waits_.size()) fail(say(waits_.size(), " wait, and ", s.waiting, " are counted"));
+  // Without memory, who has been timed out is told of it a moment later.
+  if (uncertain ? s.waiting > waits_.size() : s.waiting != waits_.size())
+    fail(say(waits_.size(), " wait, and ", s.waiting, " are counted"));
   if (s.idle != 0 && s.waiting != 0) fail(say("rule 6: ", s.idle, " are idle while ", s.waiting, " wait"));
   const auto exactly = [&](const char* name, std::uint64_t counted, std::uint64_t seen) {
     if (counted != seen && !uncertain) fail(say(name, " counts ", counted, ", and ", seen, " were seen"));
@@ -345,7 +347,8 @@ void book::check_stats(const cocp::stats& s, std::size_t leased) {
             events_[event_kind::connected] - events_[event_kind::disconnected] - events_[event_kind::replaced] -
                 events_[event_kind::closed]);
   }
-  if (s.replaced_dirty + s.replaced_expired > events_[event_kind::replaced]) fail("replacements were not told");
+  if (!uncertain && s.replaced_dirty + s.replaced_expired > events_[event_kind::replaced])
+    fail("replacements were not told");
 }
 
 }  // namespace cocp::test::sim
