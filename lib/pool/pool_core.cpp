@@ -134,7 +134,7 @@ lease pool_core::take_idle(std::source_location where) noexcept {
         }
       }
       s = &slot_of(shelf_.take());
-      census_.move(*s, slot_event::taken);
+      census_.move_known<slot_owner::idle, slot_event::taken>(*s);
       if (ledger_.is_kept()) [[unlikely]]
         note_given(*s, where);
       if (!shelf_.take_verify(*s)) {
@@ -193,6 +193,13 @@ void pool_core::note_given(slot& s, std::source_location where) noexcept {
 
 // A lease ends.
 
+inline void pool_core::put_idle(slot& s) noexcept {
+  shelf_.put(s);
+  // Only the first one since the last look asks for the next, and only then somebody looks at the clock.
+  if (agenda_.at(duty::look) > tick_ + shelf_.look_after() && shelf_.wants_look(s)) [[unlikely]]
+    ask_for_look();
+}
+
 void pool_core::give_back(slot& s, lease::way how) noexcept {
   pool_core& self = *s.core_;
   const auto spoiled = [&self, how]() noexcept {
@@ -213,7 +220,7 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
     }
   }
   if (self.waiting_room_.is_empty(line::lease) && self.plain_put_ && self.shelf_.is_young(s, self.tick_)) [[likely]] {
-    self.census_.move(s, slot_event::shelved);
+    self.census_.move_known<slot_owner::leased, slot_event::shelved>(s);
     self.put_idle(s);
   } else {
     self.end_lease(std::move(lock), s, left != leftover::unused);
@@ -296,14 +303,9 @@ void pool_core::send_away(locked lock, slot& s) noexcept {
   give_to_supervisor(std::move(lock), s, why);
 }
 
-void pool_core::put_idle(slot& s) noexcept {
-  shelf_.put(s);
-  if (!shelf_.wants_look(s)) return;
-  // Only the first one since the last look asks for the next, and only then somebody looks at the clock.
-  const duration after = shelf_.look_after();
-  if (agenda_.at(duty::look) <= tick_ + after) return;
+void pool_core::ask_for_look() noexcept {
   tick_ = env_->now();
-  due_by(duty::look, later(tick_, after));
+  due_by(duty::look, later(tick_, shelf_.look_after()));
 }
 
 void pool_core::give_to_supervisor(locked lock, slot& s, const loss* why) noexcept {

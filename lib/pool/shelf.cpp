@@ -115,12 +115,13 @@ bool shelf::retires(const entry& e, bool waited_for, std::size_t size, time_poin
 }
 
 void shelf::take_retiring(bool waited_for, std::size_t size, time_point now, list& old) noexcept {
-  const std::size_t places = may_retire(size);
-  for (auto i = idle_.end(); i != idle_.begin() && old.size() != places;) {
+  std::size_t places = may_retire(size);
+  for (auto i = idle_.end(); i != idle_.begin() && places != 0;) {
     entry& e = *--i;
     if (!retires(e, waited_for, size, now)) continue;
     i = idle_.erase(i);
     old.push_back(e);
+    --places;
   }
 }
 

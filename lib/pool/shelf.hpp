@@ -48,7 +48,8 @@ class shelf {
     /// whether one that comes back may be used again without a thought.
     time_point retire_at_ = time_point::max();
   };
-  using list = boost::intrusive::list<entry, boost::intrusive::base_hook<hook>>;
+  using list =
+      boost::intrusive::list<entry, boost::intrusive::base_hook<hook>, boost::intrusive::constant_time_size<false>>;
 
   /// What a look has found to do. All of them have left the shelf.
   struct duties {

@@ -81,6 +81,16 @@ class slot_census {
 
   /// A slot that is new.
   void add(const entry& e) noexcept { ++of(e.owner_); }
+  /// The same as `move`, for who knows whose it is.
+  template <slot_owner From, slot_event Event>
+  void move_known(entry& e) noexcept {
+    constexpr slot_owner next = next_owner(From, Event);
+    static_assert(next != From, "a slot's owner may not change like this");
+    BOOST_ASSERT(e.owner_ == From);
+    --of(From);
+    ++of(next);
+    e.owner_ = next;
+  }
   void move(entry& e, slot_event event) noexcept {
     const slot_owner next = next_owner(e.owner_, event);
     BOOST_ASSERT_MSG(next != e.owner_, "a slot's owner may not change like this");
