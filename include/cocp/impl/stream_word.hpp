@@ -50,7 +50,8 @@ class stream_word {
     ended = 8192,     ///< Lost in a lease: the peer has ended it. What is written still goes there.
     broken = 16384,   ///< Lost in a lease: it failed, or was shut down here. What had arrived can be read.
     apart = 32768,    ///< Down, or another stream, and the lease has not agreed to go on with it.
-    lost = ended | broken
+    lost = ended | broken,
+    of_a_use = used | asked | dirty | expired | timed | apart | closed  ///< What ends with a lease.
   };
 
   /// An operation wants to start.
@@ -92,8 +93,25 @@ class stream_word {
 
   /// As far as is known.
   static constexpr bool is_up(unsigned w) noexcept { return (w & (up | lost)) == up; }
+  /// The same, and the lease that is out may use it.
+  static constexpr bool is_usable(unsigned w) noexcept { return is_up(w) && !(w & apart); }
+  /// Up, and the lease has neither started anything nor left a trace.
+  static constexpr bool is_unused(unsigned w) noexcept { return (w & ~(answered | touched)) == up; }
+  /// An operation that has begun may go on to the stream, lost or not.
+  static constexpr bool serves(unsigned w, unsigned operation) noexcept {
+    return (w & up) && !(operation == writing && (w & broken));
+  }
+  static constexpr bool is_outstanding(unsigned w) noexcept { return w & (reading | writing); }
   /// The supervisor may take the stream.
   static constexpr bool is_drained(unsigned w) noexcept { return !(w & (up | reading | writing)); }
+  /// The last operation has ended, and no owner is left.
+  static constexpr bool is_abandoned(unsigned w) noexcept { return (w & orphaned) && is_drained(w); }
+  /// A wait for the stream has succeeded: the lease that is apart may go on with it.
+  static constexpr bool may_consent(unsigned w) noexcept { return (w & up) && (w & apart); }
+  static constexpr bool is_timed(unsigned w) noexcept { return w & timed; }
+  /// Since the stream was opened.
+  static constexpr bool was_answered(unsigned w) noexcept { return w & answered; }
+  static constexpr bool was_touched(unsigned w) noexcept { return w & (used | touched); }
 
   unsigned load() const noexcept { return word_.load(std::memory_order_acquire); }
   /// `next(word)`: what becomes of it; nothing: no step, and false.
@@ -105,6 +123,10 @@ class stream_word {
       if (!n) return false;
       if (word_.compare_exchange_weak(w, *n, std::memory_order_acq_rel, std::memory_order_relaxed)) return true;
     }
+  }
+  /// The step that every operation makes.
+  bool begin(unsigned operation) noexcept {
+    return step([operation](unsigned w) { return begin(w, operation); });
   }
   /// Both return the word before.
   unsigned set(unsigned bits) noexcept { return word_.fetch_or(bits, std::memory_order_acq_rel); }

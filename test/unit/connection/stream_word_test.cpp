@@ -139,6 +139,28 @@ const std::vector<transition> transitions{
      .next = [](unsigned w) { return word::is_up(w) ? std::optional(w) : std::nullopt; },
      .needs = word::up,
      .forbids = word::ended | word::broken},
+    {.rule = "who waits for a stream may use it when it is up and his",
+     .next = [](unsigned w) { return word::is_usable(w) ? std::optional(w) : std::nullopt; },
+     .needs = word::up,
+     .forbids = word::ended | word::broken | word::apart},
+    {.rule = "a lease is unused while nothing was started, and nothing has come between",
+     .next = [](unsigned w) { return word::is_unused(w) ? std::optional(w) : std::nullopt; },
+     .needs = word::up,
+     .forbids = all_bits & ~(word::up | word::answered | word::touched)},
+    {.rule = "a read that has begun goes on to a stream that is not down",
+     .next = [](unsigned w) { return word::serves(w, reading) ? std::optional(w) : std::nullopt; },
+     .needs = word::up},
+    {.rule = "and a write to one that has not failed",
+     .next = [](unsigned w) { return word::serves(w, writing) ? std::optional(w) : std::nullopt; },
+     .needs = word::up,
+     .forbids = word::broken},
+    {.rule = "a lease that is apart may go on with a stream that is up, lost or not",
+     .next = [](unsigned w) { return word::may_consent(w) ? std::optional(w) : std::nullopt; },
+     .needs = word::up | word::apart},
+    {.rule = "the last operation deletes what nobody owns",
+     .next = [](unsigned w) { return word::is_abandoned(w) ? std::optional(w) : std::nullopt; },
+     .needs = word::orphaned,
+     .forbids = word::up | reading | writing},
     {.rule = "a supervisor may take a stream that is down, when nothing is outstanding",
      .next = [](unsigned w) { return word::is_drained(w) ? std::optional(w) : std::nullopt; },
      .forbids = word::up | reading | writing},
@@ -532,14 +554,14 @@ class actor {
       if (!is(fault::the_last_end_does_not_tell_the_supervisor)) m.rung = true;
       if (m.gone) co_await take_under_lock();
     }
-    deletes = (now & word::orphaned) && word::is_drained(now);
+    deletes = word::is_abandoned(now);
     co_await unlock(ended);
     if (deletes) destroy();
   }
 
   /// `leftover`, as 0 unused, 1 used, 2 dirty, 3 down.
   task end_use(unsigned& left) {
-    const bool unused = co_await on_word([&] { return (m.w & ~(word::answered | word::touched)) == word::up; });
+    const bool unused = co_await on_word([&] { return word::is_unused(m.w); });
     left = 0;
     if (unused) co_return;
     const bool fine = co_await on_word([&] {
@@ -574,8 +596,7 @@ class actor {
       if (now & word::used) co_await on_word([&] { return m.w |= word::touched, 0; });
     }
     co_await on_word([&] {
-      m.w &= ~(word::used | word::asked | word::dirty | word::expired | word::timed | word::apart |
-               (m.gone ? 0u : unsigned{word::closed}));
+      m.w &= ~word::of_a_use | (m.gone ? unsigned{word::closed} : 0u);
       return 0;
     });
     co_await unlock(aborted);
@@ -809,7 +830,7 @@ class actor {
 
   task consent(unsigned stream) {
     co_await lock();
-    const bool it_is = co_await on_word([&] { return (m.w & word::up) && (m.w & word::apart); });
+    const bool it_is = co_await on_word([&] { return word::may_consent(m.w); });
     if (it_is && m.generation == stream) {
       m.agreed = m.stream;
       co_await on_word([&] { return m.w &= ~unsigned{word::apart}, 0; });
