@@ -6,6 +6,7 @@
 #include <cocp/error.hpp>
 #include <cocp/export.hpp>
 #include <cocp/impl/channel.hpp>
+#include <cocp/impl/operation.hpp>
 #include <cocp/options.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -94,7 +95,7 @@ class COCP_API connection {
   requires boost::asio::is_mutable_buffer_sequence<MutableBufferSequence>::value auto async_read_some(
       const MutableBufferSequence& buffers, CompletionToken&& token = CompletionToken()) {
     return boost::asio::async_initiate<CompletionToken, void(error_code, std::size_t)>(
-        initiate{this}, token, detail::read_some_of<MutableBufferSequence>{buffers}, detail::told_by_code());
+        initiate{this}, token, detail::read_some_of(buffers), detail::told_by_code());
   }
 
   /// Writes at least one byte; `void(error_code, std::size_t)`.
@@ -102,21 +103,21 @@ class COCP_API connection {
   requires boost::asio::is_const_buffer_sequence<ConstBufferSequence>::value auto async_write_some(
       const ConstBufferSequence& buffers, CompletionToken&& token = CompletionToken()) {
     return boost::asio::async_initiate<CompletionToken, void(error_code, std::size_t)>(
-        initiate{this}, token, detail::write_some_of<ConstBufferSequence>{buffers}, detail::told_by_code());
+        initiate{this}, token, detail::write_some_of(buffers), detail::told_by_code());
   }
 
   /// Reads at least one byte and returns how many.
   template <class MutableBufferSequence>
   requires boost::asio::is_mutable_buffer_sequence<MutableBufferSequence>::value boost::asio::awaitable<std::size_t>
   read_some(const MutableBufferSequence& buffers) {
-    return await("read_some", detail::read_some_of<MutableBufferSequence>{buffers});
+    return await("read_some", detail::read_some_of(buffers));
   }
 
   /// Fills the buffers and returns their size.
   template <class MutableBufferSequence>
   requires boost::asio::is_mutable_buffer_sequence<MutableBufferSequence>::value boost::asio::awaitable<std::size_t>
   read(const MutableBufferSequence& buffers) {
-    return await("read", detail::read_all_of<MutableBufferSequence>{buffers});
+    return await("read", detail::read_all_of(buffers));
   }
 
   /// Sends all of the buffers and returns their size. What the socket takes at once is sent without going through the
@@ -147,11 +148,7 @@ class COCP_API connection {
   /// `boost::asio::async_read_until` says which buffers and delimiters there are.
   template <class DynamicBuffer, class Delimiter>
   boost::asio::awaitable<std::size_t> read_until(DynamicBuffer&& buffer, Delimiter delimiter) {
-    using buffer_type = std::decay_t<DynamicBuffer>;
-    // asio::streambuf cannot be copied, and outlives the operation.
-    using kept = std::conditional_t<std::is_copy_constructible_v<buffer_type>, buffer_type, DynamicBuffer&&>;
-    return await("read_until",
-                 detail::read_up_to<kept, Delimiter>{std::forward<DynamicBuffer>(buffer), std::move(delimiter)});
+    return await("read_until", detail::read_up_to(std::forward<DynamicBuffer>(buffer), std::move(delimiter)));
   }
 
   /// What was written last has no answer (NATS PUB, MQTT with QoS 0, memcached's noreply): a lease may end behind it.

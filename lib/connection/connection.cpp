@@ -98,9 +98,8 @@ boost::asio::awaitable<void> connection::write_rest(detail::operation<detail::ch
     sent -= n;
   }
   constexpr detail::told_by_exception told{"write"};
-  using work = detail::write_all_of<std::vector<boost::asio::const_buffer>>;
   auto start = [this, &op, &buffers, told](auto handler) {
-    work rest{std::move(buffers)};
+    auto rest = detail::write_all_of(std::move(buffers));
     if (op) {
       channel_->look_at_limit();
       detail::start_begun(std::move(op), rest, told, std::move(handler));

@@ -80,7 +80,7 @@ supervisor::supervisor(const asio::any_io_executor& ex, const connection_options
       env_(context_service::of(ex).environment()),
       ex_(ex),
       strand_(make_serial(ex)),
-      channel_(channel::make(ex, env_, this, use, std::make_shared<const std::string>(options.address))),
+      channel_(kept_channel::make(ex, env_, this, use, std::make_shared<const std::string>(options.address))),
       alarm_(ex, *env_),
       watchdog_(env_->make_timer(ex)) {
   context_service::of(ex).add(*this);
@@ -308,7 +308,7 @@ error_code supervisor::first_look(stream& s) const noexcept {
 asio::awaitable<void> supervisor::shake_hands(attempt& a) {
   // A channel of its own: it works while the users of the other one still wait. Operations that on_connect leaves
   // behind keep it, so the stream goes only when they have ended.
-  handshake_ = channel::make(ex_, env_, nullptr, channel_use::once_only, label_of(to_));
+  handshake_ = kept_channel::make(ex_, env_, nullptr, channel_use::once_only, label_of(to_));
   handshake_->open(a.connected, label_of(to_));
   connection c(handshake_);
   failure f = co_await call(options_.on_connect, c);

@@ -4,10 +4,10 @@
 
 #include "base/alarm.hpp"
 #include "base/environment.hpp"
+#include "connection/kept_channel.hpp"
 #include "net/context_service.hpp"
 #include "net/destination.hpp"
 
-#include <cocp/impl/channel.hpp>
 #include <cocp/options.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -89,7 +89,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   /// before its end is told.
   void drop_attempt() noexcept;
 
-  const std::shared_ptr<channel>& users() const noexcept { return channel_; }
+  const std::shared_ptr<kept_channel>& users() const noexcept { return channel_; }
 
   void on_channel_changed() noexcept override;
   void on_context_shutdown() noexcept override;
@@ -177,7 +177,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   std::shared_ptr<const destination> to_;
   /// Where the last attempt came to, if anywhere. Only on `strand_`.
   std::optional<endpoint> reached_;
-  std::shared_ptr<channel> channel_;
+  std::shared_ptr<kept_channel> channel_;
   alarm alarm_;
   std::atomic<bool> stopping_{false};
   /// The stream was down before the loop was to end.
@@ -186,7 +186,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   /// Cancels what the attempt under way waits on. Emitted only on `strand_`.
   asio::cancellation_signal cancel_attempt_;
   /// The channel of the `on_connect` or the hook under way. Only on `strand_`.
-  std::shared_ptr<channel> handshake_;
+  std::shared_ptr<kept_channel> handshake_;
   /// How the stream ends if the handshake under way is late, and why the last hook failed. Only on `strand_`.
   ending late_ending_ = ending::dirty;
   std::string hook_failure_;

@@ -44,7 +44,7 @@ class slot final : public connection,
   duration on_down(const loss& why, bool early) noexcept override;
   void on_stopped() noexcept override;
 
-  channel& users() const noexcept { return *keeper->users(); }
+  kept_channel& users() const noexcept { return *keeper->users(); }
 
   const std::shared_ptr<supervisor> keeper;
 

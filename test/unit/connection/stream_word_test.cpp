@@ -3,22 +3,25 @@
 
 // The transitions of `stream_word`, over all words there are; and every interleaving of a few threads over them.
 //
-// The second part is a model: coroutines, each a thread, that do step by step what channel.cpp does, on the real
+// The second part is a model: coroutines, each a thread, that do step by step what a channel does, on the real
 // transitions. A step is one access to the word, or the taking or letting go of the channel's mutex; whatever else a
 // function does is done under the mutex, or by its thread alone, and goes with the step before it. All schedules are
-// tried. Each function of `actor` has the name of the one of `channel` that it stands for, its accesses to the word in
-// the same order, and the same conditions: **who changes one of them in channel.cpp changes it here.**
+// tried. Each function of `actor` has the name of the one of `kept_channel` or of its parts (`stream_state`,
+// `stream_queue`) that it stands for, with what it calls under the mutex, its accesses to the word in the same order,
+// and the same conditions: **who changes one of them there changes it here.**
 //
-// | here               | in channel                                          |
-// |--------------------|-----------------------------------------------------|
-// | `on_word`          | one `load`, `step`, `set` or `clear` of `word_`     |
-// | `lock`, `unlock`   | a `lock_guard`, and the `complete_all` behind it    |
-// | `machine::rung`    | `owner_->on_channel_changed()`, which is an alarm   |
-// | `machine::stream`  | `stream_`: its generation, 0 for null               |
-// | `machine::shut`    | what `stream::shutdown` has done                    |
-// | `settle`           | `channel_waiter::settle`                            |
-// | `operate`          | `start_operation`, `delayed_operation`, and the end |
-// | `supervise`        | `supervisor::run` from `open` on                    |
+// | here               | in channel                                            |
+// |--------------------|-------------------------------------------------------|
+// | `on_word`          | one `load`, `step`, `set` or `clear` of `word_`       |
+// | `lock`, `unlock`   | a `lock_guard`, and the `complete_all` behind it      |
+// | `machine::rung`    | `stream_state::tell_owner`, which rings an alarm      |
+// | `machine::stream`  | the stream in `raw_stream`: its generation, 0 if none |
+// | `machine::shut`    | what `stream::shutdown` has done                      |
+// | `..._waiters`      | `stream_queue`                                        |
+// | `take_stream`      | `stream_state::take`                                  |
+// | `settle`           | `channel_waiter::settle`                              |
+// | `operate`          | `start_operation`, `delayed_operation`, and the end   |
+// | `supervise`        | `supervisor::run` from `open` on                      |
 
 #include "support/sanitized.hpp"
 
@@ -552,7 +555,7 @@ class actor {
       if (now & word::queued) co_await release_waiters(ended);
     } else if (word::is_drained(now)) {
       if (!is(fault::the_last_end_does_not_tell_the_supervisor)) m.rung = true;
-      if (m.gone) co_await take_under_lock();
+      if (m.gone) co_await take_stream();
     }
     deletes = word::is_abandoned(now);
     co_await unlock(ended);
@@ -725,11 +728,11 @@ class actor {
 
   task take() {
     co_await lock();
-    co_await take_under_lock();
+    co_await take_stream();
     co_await unlock();
   }
 
-  task take_under_lock() {
+  task take_stream() {
     const bool drained = co_await on_word([&] { return word::is_drained(m.w); });
     if (drained || is(fault::a_down_stream_is_taken_without_a_look)) m.stream = 0;
   }

@@ -1,0 +1,308 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "connection/kept_channel.hpp"
+
+#include "base/error_text.hpp"
+
+#include <string>
+#include <utility>
+
+namespace cocp::detail {
+
+std::shared_ptr<kept_channel> kept_channel::make(asio::any_io_executor ex, std::shared_ptr<environment> env,
+                                                 channel_owner* owner, channel_use use, endpoint_label who) {
+  return {new kept_channel(std::move(ex), std::move(env), owner, use, std::move(who)),
+          [](kept_channel* c) { c->orphan(); }};
+}
+
+kept_channel::kept_channel(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner,
+                           channel_use use, endpoint_label who)
+    : channel(std::move(ex)),
+      env_(std::move(env)),
+      who_(std::move(who)),
+      state_(word_, raw_, owner, use),
+      limit_(*env_, raw_.get_executor(), *this) {}
+
+void kept_channel::orphan() noexcept {
+  wait_list nobody;
+  bool unused = false;
+  {
+    const std::lock_guard lock(mutex_);
+    state_.orphan(nobody);
+    unused = is_drained();
+  }
+  // Otherwise the last outstanding operation deletes it (see end_slowly).
+  if (unused) delete this;
+}
+
+template <class F>
+void kept_channel::change(F f) noexcept {
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    f(ended);
+  }
+  complete_all(ended);
+}
+
+void kept_channel::complete_all(wait_list& ended) noexcept {
+  // If all were taken this may be gone.
+  if (outbox::send(ended)) return;
+  const std::lock_guard lock(mutex_);
+  outbox_.keep(ended, env_->now());
+  state_.tell_owner();
+}
+
+// ---- For operations.
+
+void kept_channel::wait(channel_waiter& w) {
+  wait_list now;
+  bool refused = false;
+  bool dropped = false;
+  {
+    const std::lock_guard lock(mutex_);
+    dropped = !get_executor();
+    if (!dropped) {
+      w.error = state_.refusal(w.operation());
+      refused = w.error.failed();
+      if (!refused) state_.wait(w, now);
+    }
+  }
+  if (refused) {
+    complete_now(w);
+  } else if (dropped) {
+    w.destroy();
+  } else {
+    complete_all(now);
+  }
+}
+
+void kept_channel::cancel(waiter& w) noexcept {
+  change([&](wait_list& ended) {
+    // Once taken out of the queue it has its result, and is on its way.
+    if (w.waiting) {
+      state_.cancel(static_cast<channel_waiter&>(w), ended);
+    } else {
+      w.cancelled_late = true;
+    }
+  });
+}
+
+void kept_channel::consent(std::uint64_t to) noexcept {
+  const std::lock_guard lock(mutex_);
+  state_.consent(to);
+}
+
+error_code kept_channel::why_not(unsigned operation) const noexcept {
+  if (stream_word::serves(word_.load(), operation)) return {};
+  const std::lock_guard lock(mutex_);
+  return state_.losses().error_of(operation);
+}
+
+void kept_channel::end_slowly(unsigned operation, error_code& ec, bool moved, endpoint_label* who) noexcept {
+  wait_list ended;
+  std::unique_ptr<stream> finished;
+  std::shared_ptr<channel> self;
+  bool last = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const unsigned now = state_.end(operation, ec, moved, ended);
+    if (ec && who) *who = who_;
+    // Closed for good: its supervisor may have gone.
+    if (stream_word::is_drained(now) && state_.is_closed()) finished = state_.take();
+    if (!ended.empty()) self = weak_from_this().lock();
+    last = stream_word::is_abandoned(now);
+  }
+  if (last) {
+    delete this;
+  } else if (self) {
+    complete_all(ended);
+  }
+}
+
+error_code kept_channel::last_error() const {
+  const std::lock_guard lock(mutex_);
+  return state_.losses().last_error();
+}
+
+endpoint kept_channel::remote_endpoint() const {
+  const std::lock_guard lock(mutex_);
+  return is_up() ? raw_.get()->remote_endpoint() : endpoint();
+}
+
+std::exception_ptr kept_channel::wait_failure(const char* what, error_code ec) const noexcept {
+  try {
+    const std::lock_guard lock(mutex_);
+    std::string text = std::string(what) + ' ' + *who_ + ": " + ec.message();
+    if (ec == errc::timed_out && !is_up()) {
+      text += "; not connected";
+      const error_code last = state_.losses().last_error();
+      if (last && last != ec) text += ": " + last.message();
+    }
+    return make_text_error(ec, std::move(text));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+// ---- For leases.
+
+leftover kept_channel::end_use_slowly(bool spoiled, bool unwanted, bool one_way) noexcept {
+  leftover left = leftover::down;
+  change([&](wait_list& ended) {
+    limit_.clear();
+    left = state_.end_use({.unwanted = unwanted, .spoiled = spoiled, .one_way = one_way}, ended).left;
+  });
+  return left;
+}
+
+void kept_channel::close_use() noexcept {
+  change([this](wait_list& ended) { state_.close_use(ended); });
+}
+
+void kept_channel::begin_hook() noexcept {
+  const std::lock_guard lock(mutex_);
+  state_.set_hooked(true);
+}
+
+void kept_channel::end_hook() noexcept {
+  const std::lock_guard lock(mutex_);
+  state_.set_hooked(false);
+}
+
+void kept_channel::expires_after(duration d) {
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    try {
+      limit_.set(d);
+    } catch (...) {
+      // The wait for the limit that there was may be gone.
+      state_.tell_owner();
+      throw;
+    }
+    word_.set(stream_word::timed);
+    word_.clear(stream_word::expired);
+    if (d <= duration::zero()) expire(ended);
+  }
+  complete_all(ended);
+}
+
+void kept_channel::expires_never() noexcept {
+  const std::lock_guard lock(mutex_);
+  limit_.clear();
+  word_.clear(stream_word::expired);
+}
+
+void kept_channel::on_limit_timer() {
+  change([this](wait_list& ended) {
+    limit_.note_strike();
+    if (limit_.has_passed()) {
+      expire(ended);
+    } else if (!limit_.rearm()) {
+      // Its owner tries again. If there is none this is an attempt's, which has another limit of its own.
+      state_.tell_owner();
+    }
+  });
+}
+
+void kept_channel::strike_if_due() noexcept {
+  change([this](wait_list& ended) {
+    if (limit_.has_passed()) expire(ended);
+  });
+}
+
+void kept_channel::expire(wait_list& ended) noexcept {
+  limit_.clear();
+  state_.expire(ended);
+}
+
+// ---- For who provides the stream.
+
+bool kept_channel::open(std::unique_ptr<stream>& s, endpoint_label who) {
+  bool opened = false;
+  change([&](wait_list& ended) {
+    opened = !state_.is_closed();
+    if (!opened) return;
+    who_ = std::move(who);
+    state_.open(s, ended);
+  });
+  return opened;
+}
+
+void kept_channel::bring_down(const loss& why, error_code verdict) noexcept {
+  change([&](wait_list& ended) { state_.bring_down(why, verdict, ended); });
+}
+
+std::unique_ptr<stream> kept_channel::take() noexcept {
+  const std::lock_guard lock(mutex_);
+  return state_.take();
+}
+
+std::unique_ptr<stream> kept_channel::release() noexcept {
+  const std::lock_guard lock(mutex_);
+  return state_.release();
+}
+
+loss kept_channel::last_loss() const {
+  const std::lock_guard lock(mutex_);
+  return state_.losses().last();
+}
+
+void kept_channel::note(error_code ec) noexcept {
+  const std::lock_guard lock(mutex_);
+  state_.losses().note_attempt(ec);
+}
+
+// ---- For its owner.
+
+void kept_channel::disown() noexcept {
+  const std::lock_guard lock(mutex_);
+  state_.disown();
+}
+
+void kept_channel::retire() noexcept {
+  change([this](wait_list& ended) { state_.retire(ended); });
+}
+
+void kept_channel::close() noexcept {
+  change([this](wait_list& ended) {
+    state_.close(ended);
+    limit_.end();
+  });
+}
+
+bool kept_channel::try_again() noexcept {
+  wait_list again;
+  bool armed = false;
+  {
+    const std::lock_guard lock(mutex_);
+    outbox_.take(again);
+    armed = limit_.rearm();
+  }
+  if (outbox::send(again)) return armed;
+  const std::lock_guard lock(mutex_);
+  outbox_.keep(again, env_->now());
+  return false;
+}
+
+void kept_channel::shutdown() noexcept {
+  wait_list dropped;
+  std::unique_ptr<stream> s;
+  std::unique_ptr<timer> t;
+  const asio::execution_context* context = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    // A hook's channel is its supervisor's too.
+    if (!get_executor()) return;
+    context = context_of(get_executor());
+    s = state_.shut_down(dropped);
+    t = limit_.let_go();
+    raw_.forget_executor();
+    outbox_.take(dropped);
+  }
+  outbox::drop(dropped, *context);
+}
+
+}  // namespace cocp::detail

@@ -1,0 +1,132 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "base/environment.hpp"
+#include "base/outbox.hpp"
+#include "connection/stream_state.hpp"
+#include "connection/use_limit.hpp"
+
+#include <cocp/impl/channel.hpp>
+#include <cocp/impl/stream.hpp>
+
+#include <memory>
+#include <mutex>
+
+namespace cocp::detail {
+
+/// A channel, as those see it who keep it: the supervisor that opens it, and the pool that lends it.
+///
+/// This has the mutex, and whatever waits for it, completes handlers or lives longer than a lease; what it is about is
+/// in its parts: the word and the stream (in `channel`), `stream_state`, the limit of `expires_after`, and the outbox.
+/// Those whose wait has ended are put into a list, and completed when the mutex is let go.
+///
+/// \par Lifetime
+/// Owned by `shared_ptr` (see `make`). When the last owner goes while operations are outstanding, the last of those
+/// deletes it.
+/// \par Thread safety
+/// Any thread, unless said otherwise.
+class kept_channel final : public channel, private limit_owner {
+ public:
+  /// `owner` may be null. `who`: until `open` says otherwise.
+  static std::shared_ptr<kept_channel> make(asio::any_io_executor ex, std::shared_ptr<environment> env,
+                                            channel_owner* owner, channel_use use, endpoint_label who);
+
+  /// \name A lease
+  /// @{
+
+  /// Ends a lease. What it left outstanding ends with `operation_aborted`. `spoiled()`, asked only if an operation was
+  /// started: nothing is known of the stream's state; `unwanted`: the stream is to be replaced in any case; `one_way`:
+  /// what is written has no answer.
+  template <class Spoiled>
+  leftover end_use(Spoiled spoiled, bool unwanted, bool one_way) noexcept {
+    if (unwanted) return end_use_slowly(false, true, one_way);
+    if (stream_word::is_unused(word_.load())) return leftover::unused;
+    if (spoiled()) return end_use_slowly(true, false, one_way);
+    if (word_.step([one_way](unsigned w) { return stream_word::leave(w, one_way); })) return leftover::used;
+    return end_use_slowly(false, false, one_way);
+  }
+  /// From now on until `end_hook` the user is a hook, which its supervisor waits for: it cannot have another stream.
+  void begin_hook() noexcept;
+  void end_hook() noexcept;
+  /// The stream, for one who has it to himself: nobody has a lease and no operation is outstanding.
+  stream* idle_stream() const noexcept { return raw_.get(); }
+  /// @}
+
+  /// \name A stream
+  /// @{
+
+  /// Gives users the stream. Only while down and drained. False if the channel was closed: then nothing was done.
+  bool open(std::unique_ptr<stream>& s, endpoint_label who);
+  /// Takes the stream from its users; it is drained when what is outstanding has ended, with `verdict` if that is set.
+  /// `why`, unless it was lost before.
+  void bring_down(const loss& why, error_code verdict) noexcept;
+  /// True if down with nothing outstanding.
+  bool is_drained() const noexcept { return stream_word::is_drained(word_.load()); }
+  /// The stream, if nobody uses it: to close it, or to pass it on.
+  std::unique_ptr<stream> take() noexcept;
+  /// Takes a stream that is up from users who are done with it; null if it is not up or an operation is outstanding.
+  std::unique_ptr<stream> release() noexcept;
+  /// Why it was lost the last time.
+  loss last_loss() const;
+  /// An attempt to open another has failed. Sets the error that `last_error` returns.
+  void note(error_code ec) noexcept;
+  /// @}
+
+  /// \name The channel
+  /// @{
+
+  /// The owner is going; others may keep this.
+  void disown() noexcept;
+  /// From now on nobody redials: when down, operations fail with `errc::closed`.
+  void retire() noexcept;
+  /// `bring_down` and `retire`; waiting operations end with `errc::closed`.
+  void close() noexcept;
+  /// Does what failed for lack of memory (see `outbox`, `use_limit`); false if it fails again.
+  bool try_again() noexcept;
+  /// The execution context is going away: drops all that belongs to it.
+  void shutdown() noexcept;
+  /// @}
+
+  void wait(channel_waiter& w) override;
+  void cancel(waiter& w) noexcept override;
+  error_code why_not(unsigned operation) const noexcept override;
+  void consent(std::uint64_t to) noexcept override;
+  void expires_after(duration d) override;
+  void expires_never() noexcept override;
+  void close_use() noexcept override;
+  error_code last_error() const override;
+  endpoint remote_endpoint() const override;
+  std::exception_ptr wait_failure(const char* what, error_code ec) const noexcept override;
+
+ private:
+  kept_channel(asio::any_io_executor ex, std::shared_ptr<environment> env, channel_owner* owner, channel_use use,
+               endpoint_label who);
+  ~kept_channel() = default;
+  void orphan() noexcept;
+
+  void end_slowly(unsigned operation, error_code& ec, bool moved, endpoint_label* who) noexcept override;
+  leftover end_use_slowly(bool spoiled, bool unwanted, bool one_way) noexcept;
+  void strike_if_due() noexcept override;
+  void on_limit_timer() override;
+  std::shared_ptr<limit_owner> hold() override { return {shared_from_this(), this}; }
+
+  /// Under `mutex_`.
+  void expire(wait_list& ended) noexcept;
+  /// Calls `f(wait_list&)` under the mutex, and completes behind it whose wait it has ended. This may be gone then.
+  template <class F>
+  void change(F f) noexcept;
+  void complete_all(wait_list& ended) noexcept;
+
+  const std::shared_ptr<environment> env_;
+
+  mutable std::mutex mutex_;
+  /// All below is guarded by `mutex_`, and so are all but single steps on the word, and the stream's coming and going.
+  endpoint_label who_;
+  stream_state state_;
+  use_limit limit_;
+  /// What executors refused; sent again on the owner's next turn.
+  outbox outbox_;
+};
+
+}  // namespace cocp::detail

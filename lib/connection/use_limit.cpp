@@ -1,0 +1,47 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+#include "connection/use_limit.hpp"
+
+#include <new>
+#include <utility>
+
+namespace cocp::detail {
+
+void use_limit::set(duration d) {
+  const time_point t = later(env_.now(), d);
+  if (d > duration::zero() && t < armed_) arm(t);
+  deadline_ = t;
+}
+
+void use_limit::end() noexcept {
+  clear();
+  if (timer_) timer_->cancel();
+}
+
+bool use_limit::has_passed() const noexcept { return deadline_ != time_point::max() && env_.now() >= deadline_; }
+
+bool use_limit::rearm() noexcept {
+  if (deadline_ >= armed_) return true;
+  try {
+    arm(deadline_);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+void use_limit::arm(time_point t) {
+  if (!ex_) return;
+  if (!timer_) timer_ = env_.make_timer(ex_);
+  // A wait that is pending ends with this; until there is another, there is none.
+  armed_ = time_point::max();
+  timer_->expires_at(t);
+  auto strike = [whose = owner_.hold()](error_code ec) {
+    if (!ec) whose->on_limit_timer();
+  };
+  timer_->async_wait(std::move(strike));
+  armed_ = t;
+}
+
+}  // namespace cocp::detail

@@ -1,0 +1,70 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "base/environment.hpp"
+#include "base/time.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <utility>
+
+namespace cocp::detail {
+
+/// Whose a `use_limit` is.
+class limit_owner {
+ public:
+  /// What the timer keeps while a wait is pending.
+  virtual std::shared_ptr<limit_owner> hold() = 0;
+  /// The timer has gone off: the limit is to be told (`note_strike`) and asked whether it has passed. Called under no
+  /// mutex, on the executor.
+  virtual void on_limit_timer() = 0;
+
+ protected:
+  ~limit_owner() = default;
+};
+
+/// When what a user has outstanding expires (`expires_after`), and the timer for it.
+///
+/// To move the limit to later, or to take it away, costs nothing: the timer then goes off too early, and is set again.
+///
+/// Of a channel, and guarded by its mutex.
+class use_limit {
+ public:
+  /// All outlive this. An empty executor (the context has gone) sets no timer.
+  use_limit(environment& env, const asio::any_io_executor& ex, limit_owner& whose) noexcept
+      : env_(env), ex_(ex), owner_(whose) {}
+
+  /// So long from now; of zero or less it has passed, and needs no timer. If it throws (the timer could not be set) the
+  /// limit is as it was, but may be without its timer: see `rearm`.
+  void set(duration d);
+  void clear() noexcept { deadline_ = time_point::max(); }
+  /// `clear`, for good: the timer lets go of what it keeps.
+  void end() noexcept;
+  /// There is a limit, and it is over.
+  bool has_passed() const noexcept;
+
+  /// The timer has gone off, and is not set any more.
+  void note_strike() noexcept { armed_ = time_point::max(); }
+  /// Sets the timer if it does not go off in time. False if that fails for lack of memory: somebody is to try again.
+  bool rearm() noexcept;
+
+  /// The context is going away. To be destroyed under no mutex: so may be what it keeps.
+  std::unique_ptr<timer> let_go() noexcept { return std::move(timer_); }
+
+ private:
+  void arm(time_point t);
+
+  environment& env_;
+  const asio::any_io_executor& ex_;
+  limit_owner& owner_;
+  /// Made when it is first needed.
+  std::unique_ptr<timer> timer_;
+  /// When outstanding operations expire; `max` for never.
+  time_point deadline_ = time_point::max();
+  /// When `timer_` goes off, not later than `deadline_` but for lack of memory; `max` if no wait is pending.
+  time_point armed_ = time_point::max();
+};
+
+}  // namespace cocp::detail
