@@ -7,9 +7,9 @@
 #include "pool/downtime.hpp"
 
 #include <cocp/error.hpp>
-#include <cocp/impl/channel.hpp>
 #include <cocp/options.hpp>
 #include <cocp/stats.hpp>
+#include "connection/loss.hpp"
 
 #include <boost/intrusive/list.hpp>
 

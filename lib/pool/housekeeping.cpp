@@ -63,7 +63,7 @@ asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
     if (std::exchange(sleepless, !slept) && !slept) std::this_thread::sleep_for(redelivery_pause);
     next = turn();
     const std::lock_guard lock(mutex_);
-    if (closed_ && running_ == 0 && undelivered_.empty() && waiting_room_.is_empty(line::end)) {
+    if (closed_ && running_ == 0 && outbox_.empty() && waiting_room_.is_empty(line::end)) {
       housekept_ = false;
       co_return;
     }
@@ -97,7 +97,7 @@ time_point pool_core::turn() noexcept {
     tick_ = env_->now();
     waiting_room_.end_expired(timeouts_per_turn, tick_, ended);
     note_departures();
-    if (agenda_.take(duty::redelivery, tick_)) ended.splice(ended.end(), undelivered_);
+    if (agenda_.take(duty::redelivery, tick_)) outbox_.take(ended);
     if (agenda_.take(duty::gate, tick_)) let_dial(tick_);
     give_up_if_due(tick_, ended);
     may_look = agenda_.take(duty::look, tick_);

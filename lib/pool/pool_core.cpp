@@ -91,14 +91,6 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
   context_service::of(ex_).add(*this);
 }
 
-pool_core::~pool_core() {
-  while (!undelivered_.empty()) {
-    waiter& w = undelivered_.front();
-    undelivered_.pop_front();
-    w.destroy();
-  }
-}
-
 void pool_core::start() {
   for (;;) {
     {
@@ -471,31 +463,24 @@ void pool_core::note_departures() noexcept {
 }
 
 void pool_core::complete(waiter& w) noexcept {
-  try {
-    w.complete();
-    return;
-  } catch (...) {
-    // Its executor refuses it, for lack of memory say: it keeps its result until the housekeeper tries again.
-  }
-  // Once others can see it, it may be completed, and what it holds be gone.
+  wait_list one;
+  one.push_back(w);
+  complete_all(one);
+}
+
+void pool_core::complete_all(wait_list& list) noexcept {
+  if (outbox::send(list)) return;
+  // What was refused keeps this; once others can see it, it may be completed, and what it holds be gone.
   const auto self = shared_from_this();
   {
     const std::lock_guard lock(mutex_);
-    undelivered_.push_back(w);
-    due_by(duty::redelivery, later(env_->now(), redelivery_pause));
+    outbox_.keep(list, env_->now());
+    due_by(duty::redelivery, outbox_.due());
   }
   try {
     call_housekeeper();
   } catch (...) {
     // The next that is put back, or asks for the end, tries again.
-  }
-}
-
-void pool_core::complete_all(wait_list& list) noexcept {
-  while (!list.empty()) {
-    waiter& w = list.front();
-    list.pop_front();
-    complete(w);
   }
 }
 
@@ -914,7 +899,7 @@ void pool_core::finish_drain() noexcept {
   {
     const std::lock_guard lock(mutex_);
     if (is_drained()) waiting_room_.end_all(line::end, {}, env_->now(), ended);
-    if (!housekept_) ended.splice(ended.end(), undelivered_);
+    if (!housekept_) outbox_.take(ended);
     // The housekeeper may have stayed for them.
     if (closed_) alarm_.ring();
   }
@@ -931,7 +916,7 @@ void pool_core::on_context_shutdown() noexcept {
     plain_put_ = false;
     const time_point now = env_->now();
     for (const line l : {line::lease, line::up, line::end}) waiting_room_.end_all(l, errc::closed, now, dropped);
-    dropped.splice(dropped.end(), undelivered_);
+    outbox_.take(dropped);
     for (const auto& s : slots_) {
       if (s->owner() == slot_owner::idle) {
         shelf_.remove(*s);
@@ -947,11 +932,7 @@ void pool_core::on_context_shutdown() noexcept {
     ex_ = asio::any_io_executor();
   }
   alarm_.shutdown();
-  while (!dropped.empty()) {
-    waiter& w = dropped.front();
-    dropped.pop_front();
-    end_with_context(w, *context);
-  }
+  outbox::drop(dropped, *context);
 }
 
 // What is told of it.

@@ -4,6 +4,7 @@
 
 #include "base/alarm.hpp"
 #include "base/environment.hpp"
+#include "base/outbox.hpp"
 #include "net/context_service.hpp"
 #include "net/destination.hpp"
 #include "pool/agenda.hpp"
@@ -48,7 +49,6 @@ inline error_code too_many() noexcept { return make_error_code(boost::system::er
 class pool_core final : public wait_owner, public shutdown_target, public std::enable_shared_from_this<pool_core> {
  public:
   pool_core(asio::any_io_executor ex, connection_options connection, pool_options options);
-  ~pool_core();
 
   /// Starts the supervisors and the housekeeper.
   void start();
@@ -252,8 +252,6 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// Supervisors whose loop has not ended.
   std::size_t running_ = 0;
-  /// Ended, but their executor refused the completion; tried again on the housekeeper's next turn.
-  wait_list undelivered_;
   /// There is a housekeeper. It stays until the pool is closed, all supervisors have ended and nobody drains or is
   /// undelivered.
   bool housekept_ = false;
@@ -268,6 +266,9 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// handler. To count it earlier would be to take it back at times, and a scraper takes a counter that goes backwards
   /// for a new one; a second round of the mutex for it would be the dearest part of `get`.
   std::atomic<std::uint64_t> settled_gets_{0};
+  /// What an executor refused; tried again on the housekeeper's next turn. The last, and so the first to go: what is in
+  /// it may hold slots.
+  outbox outbox_;
 };
 
 }  // namespace cocp::detail

@@ -295,11 +295,11 @@ void simulation::change_weather(dice& d) {
   net_->default_result = connect_result::refused;
   net_->results_at.clear();
   slowest_connect_ = {};
-  begin_outage();
+  begin_outage(net_->peers.size());
 }
 
-void simulation::begin_outage() {
-  if (!net_->lookups_hang && !net_->lookups_fail) outage_ = outage{now(), net_->attempted.size()};
+void simulation::begin_outage(std::optional<std::size_t> accepted) {
+  if (!net_->lookups_hang && !net_->lookups_fail) outage_ = outage{now(), net_->attempted.size(), accepted};
 }
 
 std::size_t simulation::attempts_since(std::size_t first) const {
@@ -342,7 +342,7 @@ void simulation::change_manners(dice& d) {
   net_->default_result = connect_result::accepted;
   net_->results_at.clear();
   slowest_connect_ = {};
-  begin_outage();
+  begin_outage(std::nullopt);
 }
 
 void simulation::change_names(dice& d) {
@@ -700,6 +700,8 @@ void simulation::check() {
   if (!raced_ && !book_.uncertain && net_->sockets > std::max(size_, stats.leased + stats.hooks) + (loner_ ? 1 : 0)) {
     book_.fail(say("rule 16: ", net_->sockets, " sockets of at most ", size_, ", with ", stats.leased, " leases out"));
   }
+  // One that was on its way has come through: the pool takes the endpoint for well, and begins anew.
+  if (outage_ && outage_->accepted && *outage_->accepted != net_->peers.size()) begin_outage(net_->peers.size());
   if (outage_) {
     const std::size_t made = attempts_since(outage_->attempts);
     if (made > attempts_of_outage()) {

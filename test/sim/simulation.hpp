@@ -65,7 +65,7 @@ class simulation {
   void change_manners(dice& d);
   void change_names(dice& d);
   void note_renewal();
-  void begin_outage();
+  void begin_outage(std::optional<std::size_t> accepted);
   void wait_until_up(std::size_t n);
   bool somebody_waits_until_up() const;
   void use_loner(std::uint64_t seed);
@@ -141,6 +141,8 @@ class simulation {
   struct outage {
     duration since;
     std::size_t attempts;
+    /// Those that were accepted before; nothing if it accepts, and closes.
+    std::optional<std::size_t> accepted;
   };
   std::optional<outage> outage_;
   std::size_t size_;

@@ -70,7 +70,7 @@ class user::visit {
 void user::start(asio::awaitable<void> what) {
   signal_ = std::make_shared<asio::cancellation_signal>();
   lives_ = std::make_shared<bool>(true);
-  calls_back_ = cancelled_ = is_dying_ = false;
+  calls_back_ = cancelled_ = is_dying_ = has_left_ = false;
   auto run = [](asio::awaitable<void> body) -> asio::awaitable<void> {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     std::exception_ptr thrown;
@@ -128,7 +128,7 @@ asio::awaitable<void> user::session(std::uint64_t seed) {
     case 1:
       throw std::domain_error("on purpose");
     case 2:
-      held_ = std::move(mine);
+      if (!has_left_) held_ = std::move(mine);
       break;
     case 3:
       break;
@@ -171,6 +171,7 @@ asio::awaitable<void> user::take(std::uint64_t seed) {
 
 void user::hold(cocp::lease l, bool strictly) {
   const failing_allocations::spare s;
+  if (has_left_) return;
   held_ = std::make_unique<tenure>(sim_, std::move(l), strictly);
 }
 
@@ -180,6 +181,7 @@ void user::get_with_callback(std::uint64_t seed) {
   signal_ = std::make_shared<asio::cancellation_signal>();
   calls_back_ = true;
   is_dying_ = false;
+  has_left_ = false;
   cancelled_ = false;
   const auto chosen = d.of<limit>({{}, 0s, 1ms, 5s, 1h});
   wait w(*this, chosen ? chosen : sim_.options().pool.get_timeout);
@@ -252,7 +254,7 @@ void user::die(bool at_once) {
 }
 
 void user::leave() {
-  cancelled_ = true;
+  cancelled_ = has_left_ = true;
   // For ever is too long.
   if (is_dying_) asio::post(sim_.io(), [lives = lives_] { *lives = true; });
   emit(asio::cancellation_type::terminal);

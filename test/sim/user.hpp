@@ -57,6 +57,8 @@ class user {
   /// One for each coroutine.
   std::shared_ptr<bool> lives_;
   bool is_dying_ = false;
+  /// He keeps nothing any more.
+  bool has_left_ = false;
   bool cancelled_ = false;
   bool busy_ = false;
   /// The wait that he is in; 0: none.
