@@ -268,7 +268,8 @@ void book::on_event(const event& e, const cocp::stats& s) {
     if (!failing_since_) failing_since_ = now;
   }
   for (auto& [n, w] : waits_) {
-    if (e.kind != event_kind::connect_failed || s.connected != 0) {
+    // One that began before the endpoint was last up says nothing.
+    if (e.kind != event_kind::connect_failed || s.connected != 0 || e.attempt == 0) {
       w.failing_since.reset();
     } else if (!w.failing_since && w.since < now && forgot_outage_at_ < now) {
       w.failing_since = now;
