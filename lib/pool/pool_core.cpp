@@ -537,20 +537,21 @@ void pool_core::build_slot() {
   asio::any_io_executor ex;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) return;
     ex = ex_;
     s = unstarted_;
   }
-  if (!s) {
-    auto fresh = std::make_unique<slot>(*this, ex);
-    const std::lock_guard lock(mutex_);
-    s = fresh.get();
-    slots_.push_back(std::move(fresh));
-    census_.add(*s);
-    unstarted_ = s;
-  }
+  if (!ex) return;
+  std::unique_ptr<slot> fresh = s ? nullptr : std::make_unique<slot>(*this, ex);
   {
     const std::lock_guard lock(mutex_);
+    // Whoever closes stops all that he finds: none may come behind him.
+    if (closed_) return;
+    if (fresh) {
+      s = fresh.get();
+      slots_.push_back(std::move(fresh));
+      census_.add(*s);
+      unstarted_ = s;
+    }
     // It may have ended before `start` returns.
     ++running_;
   }
