@@ -96,7 +96,7 @@ void pool_core::start() {
     {
       const std::lock_guard lock(mutex_);
       grow();
-      if (to_build_ == 0) break;
+      if (closed_ || to_build_ == 0) break;
     }
     build_slot();
   }
