@@ -47,7 +47,7 @@ struct fixture : cocp::detail::channel_owner {
   /// One that waits for the stream, on the executor that refuses.
   void wait() {
     auto handler = asio::bind_executor(reluctant_executor(io.get_executor(), control),
-                                       [this, kept = kept](error_code ec) { error = ec; });
+                                       [this, own = kept](error_code ec) { error = ec; });
     using op = cocp::detail::wait_op<cocp::detail::channel_waiter, decltype(handler)>;
     c->wait(*op::create(std::move(handler), c->get_executor(), c, *c, 0u));
   }
