@@ -28,8 +28,8 @@
 
 namespace cocp::detail {
 
-/// For who tells of it later; null if there is nothing to tell, or no memory for it.
-std::shared_ptr<const std::string> keep_words(std::string_view words) noexcept;
+/// Why one goes that is too many.
+inline constexpr std::string_view too_many_words = "there are more connections than the pool's size";
 /// The end of a wait for more connections to be up than there may be.
 inline error_code too_many() noexcept { return make_error_code(boost::system::errc::invalid_argument); }
 

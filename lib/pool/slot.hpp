@@ -68,4 +68,18 @@ class slot final : public connection,
   /// @}
 };
 
+/// The slot of what a room keeps of it.
+template <class Entry>
+slot& slot_of(Entry& e) noexcept {
+  return static_cast<slot&>(e);
+}
+
+/// The first of a list that a room has given: it is in it no more.
+template <class List>
+slot& take_first(List& list) noexcept {
+  slot& s = slot_of(list.front());
+  list.pop_front();
+  return s;
+}
+
 }  // namespace cocp::detail

@@ -38,13 +38,6 @@ void tell_lease(const connection_options& options, const address& to, const ledg
   tell(options.logger, {r.kind, level, to.text, {}, 0, {}, std::string_view(text.data(), size)});
 }
 
-template <class List>
-slot& take_first(List& list) noexcept {
-  auto& e = list.front();
-  list.pop_front();
-  return static_cast<slot&>(e);
-}
-
 }  // namespace
 
 asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
@@ -141,12 +134,12 @@ void pool_core::look_at_idle() noexcept {
     while (spare != 0 && waiting_room_.is_empty(line::lease)) {
       headcount::entry* const unneeded = headcount_.find_unneeded(tick_, found.next);
       if (!unneeded) break;
-      unwant(static_cast<slot&>(*unneeded));
+      unwant(slot_of(*unneeded));
       --spare;
     }
     shelf_.look(spare, headcount_.wanted(), tick_, found);
     for (shelf::list* l : {&found.close, &found.keep_alive, &found.watch}) {
-      for (shelf::entry& e : *l) move(static_cast<slot&>(e), slot_event::picked_up);
+      for (shelf::entry& e : *l) move(slot_of(e), slot_event::picked_up);
     }
     due_by(duty::look, found.next);
   }
@@ -210,7 +203,7 @@ void pool_core::retire_idle() noexcept {
       if (s->owner() != slot_owner::supervisor && !is_outdated(*s)) due_by(duty::age, shelf_.next_age(*s, tick_));
     }
     shelf_.take_retiring(!waiting_room_.is_empty(line::lease), headcount_.size(), tick_, old);
-    for (shelf::entry& e : old) move(static_cast<slot&>(e), slot_event::picked_up);
+    for (shelf::entry& e : old) move(slot_of(e), slot_event::picked_up);
   }
   while (!old.empty()) place(locked(mutex_), take_first(old));
 }

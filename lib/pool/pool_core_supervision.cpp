@@ -1,0 +1,232 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// What the supervisors ask and tell: a slot dials, comes up, runs a hook, and goes down.
+
+#include "pool/pool_core.hpp"
+
+#include <new>
+#include <utility>
+
+namespace cocp::detail {
+namespace {
+
+/// For who tells of it later; null if there is nothing to tell, or no memory for it.
+std::shared_ptr<const std::string> keep_words(std::string_view words) noexcept {
+  if (words.empty()) return nullptr;
+  try {
+    return std::make_shared<const std::string>(words);
+  } catch (const std::bad_alloc&) {
+    // The code alone has to say it.
+    return nullptr;
+  }
+}
+
+}  // namespace
+
+time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
+  const std::lock_guard lock(mutex_);
+  // It is too many, and the first to go: a lease's, if it is one, is when it comes back.
+  if (s.is_counted() && headcount_.is_surplus() && s.owner() == slot_owner::supervisor) unwant(s);
+  if (!s.is_counted()) return time_point::max();
+  if (dial_desk_.ask(s)) let_dial(now);
+  if (!dial_desk_.begin(s)) return time_point::max();
+  headcount_.attempt_begun(s);
+  s.to_ = to_;
+  s.edition_ = edition_;
+  // Of the one before it; the next may be given back before its own is known.
+  shelf_.forget_age(s);
+  return now;
+}
+
+void pool_core::let_dial(time_point now) noexcept {
+  if (closed_) return;
+  dial_desk::list let;
+  dial_desk_.let_in(now, let);
+  while (!let.empty()) take_first(let).keeper->wake();
+  due_at(duty::gate, dial_desk_.next_time(now));
+  update_plain_put();
+}
+
+bool pool_core::slot_wanted(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  return s.is_counted();
+}
+
+unsigned pool_core::failures() noexcept {
+  const std::lock_guard lock(mutex_);
+  return dial_desk_.failures();
+}
+
+std::shared_ptr<const destination> pool_core::slot_target(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  return s.to_ ? s.to_ : to_;
+}
+
+bool pool_core::slot_is_moot(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  return !s.is_counted() || is_outdated(s);
+}
+
+duration pool_core::slot_failed(slot& s, error_code ec, const std::string& reason) noexcept {
+  std::shared_ptr<const std::string> words = keep_words(reason);
+  wait_list ended;
+  duration delay{};
+  {
+    const std::lock_guard lock(mutex_);
+    const time_point now = env_->now();
+    const bool outdated = is_outdated(s);
+    ++counters_.connect_failures;
+    headcount_.attempt_ended(s);
+    dial_desk_.failed(s, ec, std::move(words), outdated, headcount_.wanted() != 0, now, env_->random());
+    let_dial(now);
+    give_up_if_due(now, ended);
+    if (!outdated) delay = dial_desk_.delay(now);
+  }
+  complete_all(ended);
+  return delay;
+}
+
+void pool_core::slot_dropped(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  headcount_.attempt_ended(s);
+  dial_desk_.dropped(s);
+  let_dial(env_->now());
+}
+
+void pool_core::give_up_if_due(time_point now, wait_list& ended) noexcept {
+  if (!dial_desk_.is_given_up(now)) {
+    due_by(duty::give_up, dial_desk_.gives_up_at(now));
+    return;
+  }
+  const error_code ec = dial_desk_.last_failure().error;
+  waiting_room_.end_all(line::lease, ec, now, ended);
+  waiting_room_.end_all(line::up, ec, now, ended);
+  note_departures();
+}
+
+void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
+  wait_list reached;
+  time_point now;
+  {
+    const std::lock_guard lock(mutex_);
+    now = env_->now();
+    const bool outdated = is_outdated(s);
+    dial_desk_.connected(s, outdated, now);
+    let_dial(now);
+    dial_desk_.up(s);
+    shelf_.connected(s, headcount_.connected(s, now), now);
+    if (shelf_.end_retirement(s)) due_by(duty::age, tick_);
+    if (outdated) {
+      shelf_.end_age(s);
+    } else if (options_.max_lifetime) {
+      due_by(duty::age, shelf_.begin_age(s, now, env_->random()));
+    }
+    ++counters_.connects;
+    if (resumed) ++counters_.tls_resumed;
+    counters_.create_time.record(took);
+    // A lease may have ended since the stream was opened.
+    if (s.owner() == slot_owner::idle) due_by(duty::look, later(now, shelf_.look_after()));
+    waiting_room_.end_reached(dial_desk_.connections(), now, reached);
+    note_departures();
+  }
+  complete_all(reached);
+  locked lock(mutex_);
+  // A stream that is redialled during a lease stays with the lease.
+  if (s.owner() != slot_owner::supervisor || !s.users().is_up()) return;
+  if (!s.is_counted()) {
+    lock.unlock();
+    s.users().bring_down({{}, "nobody needs it any more", ending::surplus}, {});
+    return;
+  }
+  move(s, slot_event::arrived);
+  s.core_ = shared_from_this();
+  // Unless a loss is noticed within retry_min, it is not known that the attempt has failed after all.
+  const duration soon = dial_options_.retry_min / 2;
+  if (soon < shelf_.look_after()) due_by(duty::look, later(now, soon));
+  place(std::move(lock), s);
+}
+
+supervisor::hook pool_core::slot_hook(slot& s) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (s.owner() != slot_owner::hook) return {};
+  return {s.hook_, s.hook_ == &options_.keepalive ? ending::dead : ending::dirty};
+}
+
+void pool_core::slot_served(slot& s) noexcept {
+  // A ping need not be answered; what on_return has asked must be.
+  const bool one_way = options_.one_way || s.hook_ == &options_.keepalive;
+  s.users().end_use([] { return false; }, false, one_way);
+  locked lock(mutex_);
+  shelf_.hook_ended(s, env_->now());
+  s.hook_ = nullptr;
+  if (!s.users().is_up()) {
+    if (!closed_) count_loss(s, s.users().last_loss());
+    give_to_supervisor(std::move(lock), s, nullptr);
+    return;
+  }
+  move(s, slot_event::hook_ended);
+  shelf_.verify(s);
+  place(std::move(lock), s);
+}
+
+duration pool_core::slot_down(slot& s, const loss& why, bool early) noexcept {
+  std::shared_ptr<const std::string> words = early ? keep_words(why.reason) : nullptr;
+  wait_list ended;
+  duration delay{};
+  {
+    const std::lock_guard lock(mutex_);
+    const time_point now = env_->now();
+    count_loss(s, why);
+    headcount_.lost_on_arrival(s);
+    dial_desk_.ended(s, why, early, std::move(words), is_outdated(s), headcount_.wanted() != 0, now, env_->random());
+    let_dial(now);
+    give_up_if_due(now, ended);
+    if (dial_desk_.was_lost(s)) delay = dial_desk_.delay(now);
+  }
+  complete_all(ended);
+  return delay;
+}
+
+void pool_core::count_loss(slot& s, const loss& why) noexcept {
+  if (!dial_desk_.down(s)) return;
+  switch (why.kind) {
+    case ending::lost:
+      ++counters_.disconnects;
+      break;
+    case ending::dirty:
+      ++counters_.replaced_dirty;
+      break;
+    case ending::dead:
+      ++counters_.replaced_dead;
+      break;
+    case ending::aged:
+      ++counters_.replaced_expired;
+      break;
+    case ending::moved:
+    case ending::surplus:
+      break;
+  }
+}
+
+void pool_core::slot_stopped(slot& s) noexcept {
+  std::shared_ptr<pool_core> held;
+  {
+    const std::lock_guard lock(mutex_);
+    dial_desk_.stopped(s);
+    headcount_.attempt_ended(s);
+    --running_;
+    // The pool was closed before its hook had begun.
+    if (s.owner() == slot_owner::hook) {
+      shelf_.hook_ended(s, tick_);
+      s.hook_ = nullptr;
+      move(s, slot_event::gone);
+      held = std::move(s.core_);
+    }
+    // What is in use stays up until it comes back.
+    if (s.owner() == slot_owner::supervisor) dial_desk_.down(s);
+  }
+  finish_drain();
+}
+
+}  // namespace cocp::detail
