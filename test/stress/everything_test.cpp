@@ -427,7 +427,7 @@ asio::awaitable<void> drain(std::shared_ptr<cocp::pool> p) {
 }
 
 /// Uses a connection that stands alone; nobody else does before the end of `l`.
-asio::awaitable<void> use_alone(std::shared_ptr<lone> l, std::uint64_t number) {
+asio::awaitable<void> use_of_one_alone(std::shared_ptr<lone> l, std::uint64_t number) {
   const auto mine = std::move(l);
   const auto conn = mine->conn;
   conn->expires_after(10ms);
@@ -632,7 +632,7 @@ class player {
       l.conn = std::make_shared<cocp::connection>(
           g_.home.of_pools(), cocp::connection_options{.address = g_.a.address(), .retry_min = 1ms, .retry_max = 5ms});
     }
-    begin(::use_alone(std::shared_ptr<lone>(&l, [](lone* used) { used->busy = false; }), random_()));
+    begin(use_of_one_alone(std::shared_ptr<lone>(&l, [](lone* used) { used->busy = false; }), random_()));
   }
 
   /// What any thread may do with anybody's.

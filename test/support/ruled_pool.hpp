@@ -4,10 +4,10 @@
 
 #include <cocp/pool.hpp>
 #include <deque>
-#include <iosfwd>
 #include <list>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +30,8 @@ class ruled_pool {
     std::optional<std::size_t> min_size;
     /// Its connections are up, and have been for a while.
     bool up;
+
+    friend std::ostream& operator<<(std::ostream& out, const start& s) { return out << s.name; }
   };
   struct broken {
     std::string what;

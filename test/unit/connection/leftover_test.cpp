@@ -3,6 +3,8 @@
 
 #include "connection/leftover.hpp"
 
+#include "support/print_leftover.hpp"
+
 #include <cocp/impl/stream_word.hpp>
 
 #include <boost/test/data/monomorphic.hpp>
@@ -15,12 +17,6 @@
 using cocp::detail::judge;
 using cocp::detail::leftover;
 using word = cocp::detail::stream_word;
-
-namespace cocp::detail {
-
-std::ostream& boost_test_print_type(std::ostream& out, leftover l) { return out << static_cast<int>(l); }
-
-}  // namespace cocp::detail
 
 namespace {
 

@@ -6,6 +6,8 @@
 
 #include "connection/stream_state.hpp"
 
+#include "support/print_leftover.hpp"
+
 #include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -21,12 +23,6 @@ using cocp::detail::ending;
 using cocp::detail::leftover;
 using cocp::detail::wait_list;
 using word = cocp::detail::stream_word;
-
-namespace cocp::detail {
-
-std::ostream& boost_test_print_type(std::ostream& out, leftover l) { return out << static_cast<int>(l); }
-
-}  // namespace cocp::detail
 
 namespace {
 

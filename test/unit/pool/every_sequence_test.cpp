@@ -27,12 +27,6 @@
 
 using namespace cocp::test;
 
-namespace cocp::test {
-
-std::ostream& operator<<(std::ostream& out, const ruled_pool::start& s) { return out << s.name; }
-
-}  // namespace cocp::test
-
 namespace {
 
 #if defined(COCP_TEST_SANITIZED)
