@@ -3,13 +3,13 @@
 #pragma once
 
 #include "base/time.hpp"
+#include "connection/loss.hpp"
 #include "connection/outage_gate.hpp"
 #include "pool/downtime.hpp"
 
 #include <cocp/error.hpp>
 #include <cocp/options.hpp>
 #include <cocp/stats.hpp>
-#include "connection/loss.hpp"
 
 #include <boost/intrusive/list.hpp>
 

@@ -57,10 +57,10 @@ void headcount::placed(entry& e) noexcept {
   e.stage_ = stage::open;
 }
 
-void headcount::gone(entry& e, time_point used_at) noexcept {
-  e.stage_ = stage::waiting;
+void headcount::gone(entry& e, bool dialling, time_point used_at) noexcept {
+  e.stage_ = dialling ? stage::dialling : stage::waiting;
   e.needed_at_ = used_at;
-  waiting_.push_back(e);
+  (dialling ? dialling_ : waiting_).push_back(e);
 }
 
 void headcount::lost_on_arrival(entry& e) noexcept {

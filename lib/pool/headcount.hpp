@@ -65,6 +65,8 @@ class headcount {
   std::size_t opening() const noexcept { return waiting_.size() + dialling_.size() + arrived_; }
   /// There are too many: the next that comes back is closed rather than used again.
   bool is_surplus() const noexcept { return wanted_ > size_; }
+  /// How many more there may be.
+  std::size_t room() const noexcept { return size_ - std::min(size_, wanted_); }
   /// How many may go, of those that nobody needs; `asked`: the most that somebody wants to be up.
   std::size_t spare(std::size_t asked) const noexcept { return wanted_ - std::min(wanted_, least(asked)); }
   /// How many to open now, if `waiting` wait for one and somebody wants `asked` to be up.
@@ -87,8 +89,9 @@ class headcount {
   time_point connected(entry& e, time_point now) noexcept;
   /// Somebody has it now, or it is idle.
   void placed(entry& e) noexcept;
-  /// It is not up any more, or nobody has it any more; `used_at`: when somebody last needed it.
-  void gone(entry& e, time_point used_at) noexcept;
+  /// It is not up any more, or nobody has it any more; `used_at`: when somebody last needed it; `dialling`: it was
+  /// wanted anew in a lease, and its attempt has begun.
+  void gone(entry& e, bool dialling, time_point used_at) noexcept;
   /// It went down before it was placed.
   void lost_on_arrival(entry& e) noexcept;
   /// @}

@@ -196,7 +196,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// Ends `lock`: all that there is is of an older edition from now on.
   void begin_edition(locked lock) noexcept;
-  /// A new slot, which is wanted if there is still need. Throws `std::bad_alloc`. Only one at a time is built.
+  /// A new slot, which is wanted if there is room. Throws `std::bad_alloc`. Only one at a time is built.
   void build_slot();
 
   /// \name The housekeeper

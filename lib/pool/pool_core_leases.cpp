@@ -237,7 +237,7 @@ void pool_core::move(slot& s, slot_event e) noexcept {
   const bool is_supervised = s.owner() == slot_owner::supervisor;
   if (was_supervised == is_supervised) return;
   if (is_supervised) {
-    headcount_.gone(s, shelf_.used_at(s, env_->now()));
+    headcount_.gone(s, s.is_dialling(), shelf_.used_at(s, env_->now()));
   } else {
     headcount_.placed(s);
   }

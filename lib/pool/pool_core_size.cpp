@@ -15,9 +15,12 @@ void pool_core::grow_for(std::size_t more_waiting, std::size_t at_least) noexcep
   if (closed_) return;
   const std::size_t asked = std::max(waiting_room_.most_wanted_up(), at_least);
   std::size_t n = headcount_.missing(waiting_room_.waiting() + more_waiting, asked);
-  for (headcount::entry* e = nullptr; n != 0 && (e = headcount_.find_vacant()); --n) want(slot_of(*e));
-  // For the others there are no slots yet, and none can be made here.
-  to_build_ = n;
+  for (headcount::entry* e = nullptr; n != 0 && (e = headcount_.find_vacant()); --n) {
+    want(slot_of(*e));
+    if (to_build_ != 0) --to_build_;
+  }
+  // For the others there are no slots yet, and none can be made here. Nor is a wish forgotten for which one is to be.
+  to_build_ = std::max(n, std::min(to_build_, headcount_.room()));
   if (n != 0) due_by(duty::build, tick_);
 }
 
@@ -83,15 +86,18 @@ void pool_core::build_slot() {
   try {
     s->keeper->start(shared_from_this());
   } catch (...) {
-    const std::lock_guard lock(mutex_);
-    --running_;
+    {
+      const std::lock_guard lock(mutex_);
+      --running_;
+    }
+    finish_drain();
     throw;
   }
   const std::lock_guard lock(mutex_);
   unstarted_ = nullptr;
   headcount_.add(*s);
   if (to_build_ != 0) --to_build_;
-  if (!closed_ && headcount_.wanted() < headcount_.size()) want(*s);
+  if (!closed_ && headcount_.room() != 0) want(*s);
 }
 
 void pool_core::resize(std::size_t n) {

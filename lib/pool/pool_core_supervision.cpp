@@ -115,7 +115,10 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
     dial_desk_.connected(s, outdated, now);
     let_dial(now);
     dial_desk_.up(s);
-    shelf_.connected(s, headcount_.connected(s, now), now);
+    const time_point needed_at = headcount_.connected(s, now);
+    shelf_.connected(s, now);
+    // One that was redialled in a lease is as old as its use.
+    if (s.owner() == slot_owner::supervisor) shelf_.arrived(s, needed_at);
     if (shelf_.end_retirement(s)) due_by(duty::age, tick_);
     if (outdated) {
       shelf_.end_age(s);

@@ -84,10 +84,11 @@ void pool_core::call_housekeeper() {
 time_point pool_core::turn() noexcept {
   wait_list ended;
   bool may_look = false;
+  time_point now;
   {
     const std::lock_guard lock(mutex_);
     // Not before: others set `tick_` too, which must not go back.
-    tick_ = env_->now();
+    now = tick_ = env_->now();
     waiting_room_.end_expired(timeouts_per_turn, tick_, ended);
     note_departures();
     if (agenda_.take(duty::redelivery, tick_)) outbox_.take(ended);
@@ -102,7 +103,7 @@ time_point pool_core::turn() noexcept {
   report_leases();
   const std::lock_guard lock(mutex_);
   due_at(duty::deadline, waiting_room_.next_deadline());
-  due_at(duty::give_up, dial_desk_.gives_up_at(tick_));
+  due_at(duty::give_up, dial_desk_.gives_up_at(now));
   return agenda_.begin_sleep();
 }
 

@@ -41,14 +41,12 @@ duration shelf::idle_limit(const pool_options& o) noexcept {
   return std::max(o.idle_timeout.value_or(duration::max()), watch_after);
 }
 
-void shelf::connected(entry& e, time_point needed_at, time_point now) noexcept {
+void shelf::connected(entry& e, time_point now) noexcept {
   e.verify_ = true;
-  e.fresh_ = false;
   e.rested_ = false;
   e.watched_ = false;
   e.watch_at_ = {};
   e.idle_since_ = now;
-  e.used_at_ = needed_at;
   e.active_at_ = now;
 }
 

@@ -94,8 +94,13 @@ class shelf {
   /// \name What has become of one
   /// @{
 
-  /// It is up; when somebody last needed it.
-  void connected(entry& e, time_point needed_at, time_point now) noexcept;
+  /// Its stream has come up.
+  void connected(entry& e, time_point now) noexcept;
+  /// And nobody has it; when somebody last needed it.
+  void arrived(entry& e, time_point needed_at) noexcept {
+    e.fresh_ = false;
+    e.used_at_ = needed_at;
+  }
   /// A lease of it has ended, and did I/O or did not.
   void came_back(entry& e, bool used, time_point tick) noexcept {
     e.fresh_ = true;

@@ -13,8 +13,7 @@ namespace cocp::detail {
 /// Who may touch a slot's stream; and who hands it on.
 enum class slot_owner : unsigned char {
   /// Down, dialling, or being replaced. Its supervisor hands it on when it is up, if it is wanted; if not, whoever
-  /// wants
-  /// one wakes it.
+  /// wants one wakes it.
   supervisor,
   /// On the shelf: left by whoever takes it, its watch, or the housekeeper.
   idle,

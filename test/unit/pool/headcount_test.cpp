@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(has_too_many_after_it_was_made_smaller_until_they_go) {
   BOOST_TEST(!count.is_surplus());
   count.resize(1);
   BOOST_TEST(count.is_surplus());
-  count.gone(e[0], {});
+  count.gone(e[0], false, {});
   count.unwant(e[0]);
   BOOST_TEST(!count.is_surplus());
   BOOST_TEST(count.wanted() == 1u);
@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(takes_the_first_connect_for_a_need_and_no_other) {
   count.want(e[0], time_point(0s));
   BOOST_TEST((count.connected(e[0], time_point(3s)) == time_point(3s)));
   count.placed(e[0]);
-  count.gone(e[0], time_point(4s));
+  count.gone(e[0], false, time_point(4s));
   BOOST_TEST((count.connected(e[0], time_point(7s)) == time_point(4s)));
   count.unwant(e[0]);
   count.want(e[0], time_point(8s));
@@ -135,6 +135,15 @@ BOOST_AUTO_TEST_CASE(spares_those_that_are_kept_open_or_asked_for) {
   BOOST_TEST(count.spare(0) == 3u);
   BOOST_TEST(count.spare(3) == 1u);
   BOOST_TEST(count.spare(9) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(gives_one_its_time_that_was_dialled_in_a_lease_and_then_put_back) {
+  open(e[0], time_point(0s));
+  count.want(e[1], time_point(9s));
+  count.gone(e[0], true, time_point(0s));
+  BOOST_TEST((count.find_unopened() == &e[1]));
+  time_point next = time_point::max();
+  BOOST_TEST((count.find_unneeded(time_point(18s), next) == nullptr));
 }
 
 BOOST_AUTO_TEST_CASE(leaves_one_that_is_dialled_in_a_lease_open) {

@@ -167,6 +167,20 @@ BOOST_AUTO_TEST_CASE(one_who_may_not_wait_opens_one_only_if_those_on_their_way_d
   BOOST_TEST(after.pool->stats().connecting == 3u);
 }
 
+BOOST_AUTO_TEST_CASE(a_wish_is_not_forgotten_whatever_is_asked_for_next) {
+  pool_world w({.size = 6, .min_size = 0, .get_timeout = 0s});
+  BOOST_TEST(!w.pool->try_get());
+  w.pool->resize(4);
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  auto up = w.watch(w.pool->ready(3));
+  BOOST_TEST(!w.pool->try_get());
+  w.settle();
+  BOOST_TEST(!w.pool->try_get());
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 3u);
+}
+
 BOOST_AUTO_TEST_CASE(everything_at_every_step) {
   // Grows, shrinks, lets one idle out and two grow old, and ends.
   constexpr auto live = [](cocp::pool& pool) -> asio::awaitable<void> {

@@ -26,7 +26,8 @@ struct fixture {
 
   /// Up and idle since that time.
   void put(shelf& s, shelf::entry& one, time_point t) {
-    s.connected(one, t, t);
+    s.connected(one, t);
+    s.arrived(one, t);
     s.put(one);
   }
   void empty(shelf& s) {
@@ -70,7 +71,7 @@ BOOST_AUTO_TEST_CASE(puts_what_was_kept_alive_behind_the_others) {
 BOOST_AUTO_TEST_CASE(has_each_looked_at_unless_it_came_back_unused_and_may_wait) {
   for (const bool always : {true, false}) {
     shelf s{always ? cocp::pool_options{} : verified_late()};
-    s.connected(e[0], {}, {});
+    s.connected(e[0], {});
     BOOST_TEST(s.take_verify(e[0]), "a new one");
     BOOST_TEST(!s.take_verify(e[0]));
     s.came_back(e[0], true, {});
@@ -204,7 +205,7 @@ BOOST_AUTO_TEST_CASE(retires_what_is_old_as_many_as_may_at_a_time) {
 
 BOOST_AUTO_TEST_CASE(takes_no_more_what_is_not_to_be_used_again) {
   shelf s{cocp::pool_options{}};
-  s.connected(e[0], {}, {});
+  s.connected(e[0], {});
   BOOST_TEST((s.begin_age(e[0], {}, 7) == time_point::max()));
   BOOST_TEST(s.is_young(e[0], time_point(1h)));
   s.end_age(e[0]);
@@ -215,10 +216,13 @@ BOOST_AUTO_TEST_CASE(takes_no_more_what_is_not_to_be_used_again) {
 
 BOOST_AUTO_TEST_CASE(knows_when_one_was_used_last) {
   shelf s{cocp::pool_options{}};
-  s.connected(e[0], time_point(3s), time_point(4s));
+  s.connected(e[0], time_point(4s));
+  s.arrived(e[0], time_point(3s));
   BOOST_TEST((s.used_at(e[0], time_point(9s)) == time_point(3s)));
   s.came_back(e[0], false, time_point(5s));
   BOOST_TEST((s.used_at(e[0], time_point(9s)) == time_point(9s)));
+  s.connected(e[0], time_point(6s));
+  BOOST_TEST((s.used_at(e[0], time_point(9s)) == time_point(9s)), "it was redialled in that lease");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
