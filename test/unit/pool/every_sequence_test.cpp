@@ -30,7 +30,7 @@ using namespace cocp::test;
 namespace {
 
 #if defined(COCP_TEST_SANITIZED)
-constexpr std::size_t default_depth = 5;
+constexpr std::size_t default_depth = 4;
 #else
 constexpr std::size_t default_depth = 6;
 #endif
