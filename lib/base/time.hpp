@@ -15,6 +15,13 @@ constexpr time_point later(time_point t, duration d) noexcept {
   return t < time_point::max() - d ? t + d : time_point::max();
 }
 
+/// True if `t` has come; if not, `next` is not later.
+constexpr bool is_due(time_point t, time_point now, time_point& next) noexcept {
+  if (t <= now) return true;
+  if (t < next) next = t;
+  return false;
+}
+
 /// The pause before completions that an executor refused are tried again.
 constexpr duration redelivery_pause = std::chrono::milliseconds(10);
 

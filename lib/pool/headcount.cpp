@@ -13,17 +13,15 @@ std::size_t headcount::missing(std::size_t waiting, std::size_t asked) const noe
 
 void headcount::want(entry& e, time_point now) noexcept {
   leave(e);
-  e.stage_ = stage::waiting;
+  enter(e, stage::waiting, waiting_);
   e.opened_ = false;
   e.needed_at_ = now;
-  waiting_.push_back(e);
   ++wanted_;
 }
 
 void headcount::unwant(entry& e) noexcept {
   leave(e);
-  e.stage_ = stage::vacant;
-  vacant_.push_back(e);
+  enter(e, stage::vacant, vacant_);
   --wanted_;
 }
 
@@ -31,15 +29,13 @@ void headcount::attempt_begun(entry& e) noexcept {
   // In a lease, which wants another stream, it stays open.
   if (e.stage_ != stage::waiting) return;
   leave(e);
-  e.stage_ = stage::dialling;
-  dialling_.push_back(e);
+  enter(e, stage::dialling, dialling_);
 }
 
 void headcount::attempt_ended(entry& e) noexcept {
   if (e.stage_ != stage::dialling) return;
   leave(e);
-  e.stage_ = stage::waiting;
-  waiting_.push_back(e);
+  enter(e, stage::waiting, waiting_);
 }
 
 time_point headcount::connected(entry& e, time_point now) noexcept {
@@ -58,16 +54,14 @@ void headcount::placed(entry& e) noexcept {
 }
 
 void headcount::gone(entry& e, bool dialling, time_point used_at) noexcept {
-  e.stage_ = dialling ? stage::dialling : stage::waiting;
   e.needed_at_ = used_at;
-  (dialling ? dialling_ : waiting_).push_back(e);
+  enter(e, dialling ? stage::dialling : stage::waiting, dialling ? dialling_ : waiting_);
 }
 
 void headcount::lost_on_arrival(entry& e) noexcept {
   if (e.stage_ != stage::arrived) return;
   leave(e);
-  e.stage_ = stage::waiting;
-  waiting_.push_back(e);
+  enter(e, stage::waiting, waiting_);
 }
 
 headcount::entry* headcount::find_unopened() noexcept {
@@ -93,10 +87,12 @@ headcount::entry* headcount::find_unneeded(time_point now, time_point& next) noe
 
 bool headcount::is_unneeded(entry& e, duration limit, time_point now, time_point& next) const noexcept {
   e.needed_at_ = std::max(e.needed_at_, wished_at_);
-  const time_point due = later(e.needed_at_, limit);
-  if (due <= now) return true;
-  next = std::min(next, due);
-  return false;
+  return is_due(later(e.needed_at_, limit), now, next);
+}
+
+void headcount::enter(entry& e, stage next, list& of_stage) noexcept {
+  e.stage_ = next;
+  of_stage.push_back(e);
 }
 
 void headcount::leave(entry& e) noexcept {

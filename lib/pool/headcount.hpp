@@ -119,6 +119,7 @@ class headcount {
   std::size_t least(std::size_t asked) const noexcept { return std::min(std::max(min_size(), asked), size_); }
   /// True if that time has come.
   bool is_unneeded(entry& e, duration limit, time_point now, time_point& next) const noexcept;
+  void enter(entry& e, stage next, list& of_stage) noexcept;
   void leave(entry& e) noexcept;
 
   std::size_t size_;

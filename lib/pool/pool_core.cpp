@@ -8,9 +8,6 @@
 #include "pool/explain.hpp"
 
 #include <algorithm>
-#include <exception>
-#include <new>
-#include <stdexcept>
 #include <utility>
 
 namespace cocp::detail {
@@ -140,7 +137,7 @@ void pool_core::on_context_shutdown() noexcept {
       if (s->owner() == slot_owner::idle) {
         shelf_.remove(*s);
       } else if (s->owner() == slot_owner::hook) {
-        shelf_.hook_ended(*s, now);
+        end_hook(*s);
       } else {
         continue;
       }

@@ -150,6 +150,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// The one place where a slot changes its owner, but for those from the shelf to a lease and back.
   void move(slot& s, slot_event e) noexcept;
   void put_idle(slot& s) noexcept;
+  void end_hook(slot& s) noexcept;
   /// Has the housekeeper look at what is idle, not later than it has to.
   void ask_for_look() noexcept;
   void note_given(slot& s, std::source_location where) noexcept;

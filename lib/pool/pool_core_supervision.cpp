@@ -156,13 +156,17 @@ supervisor::hook pool_core::slot_hook(slot& s) noexcept {
   return {s.hook_, s.hook_ == &options_.keepalive ? ending::dead : ending::dirty};
 }
 
+void pool_core::end_hook(slot& s) noexcept {
+  shelf_.hook_ended(s, env_->now());
+  s.hook_ = nullptr;
+}
+
 void pool_core::slot_served(slot& s) noexcept {
   // A ping need not be answered; what on_return has asked must be.
   const bool one_way = options_.one_way || s.hook_ == &options_.keepalive;
   s.users().end_use([] { return false; }, false, one_way);
   locked lock(mutex_);
-  shelf_.hook_ended(s, env_->now());
-  s.hook_ = nullptr;
+  end_hook(s);
   if (!s.users().is_up()) {
     if (!closed_) count_loss(s, s.users().last_loss());
     give_to_supervisor(std::move(lock), s, nullptr);
@@ -221,8 +225,7 @@ void pool_core::slot_stopped(slot& s) noexcept {
     --running_;
     // The pool was closed before its hook had begun.
     if (s.owner() == slot_owner::hook) {
-      shelf_.hook_ended(s, tick_);
-      s.hook_ = nullptr;
+      end_hook(s);
       move(s, slot_event::gone);
       held = std::move(s.core_);
     }

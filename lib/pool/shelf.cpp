@@ -18,13 +18,6 @@ constexpr duration least_age = std::chrono::milliseconds(1);
 
 bool verifies_always(const pool_options& o) noexcept { return o.check_after < least_check_after; }
 
-/// True if that time has come; if not, `next` is not later.
-bool is_due(time_point t, time_point now, time_point& next) noexcept {
-  if (t <= now) return true;
-  next = std::min(next, t);
-  return false;
-}
-
 }  // namespace
 
 shelf::shelf(const pool_options& o) noexcept

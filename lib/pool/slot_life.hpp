@@ -86,20 +86,21 @@ class slot_census {
     constexpr slot_owner next = next_owner(From, Event);
     static_assert(next != From, "a slot's owner may not change like this");
     BOOST_ASSERT(e.owner_ == From);
-    --of(From);
-    ++of(next);
-    e.owner_ = next;
+    change(e, From, next);
   }
   void move(entry& e, slot_event event) noexcept {
     const slot_owner next = next_owner(e.owner_, event);
     BOOST_ASSERT_MSG(next != e.owner_, "a slot's owner may not change like this");
-    --of(e.owner_);
-    ++of(next);
-    e.owner_ = next;
+    change(e, e.owner_, next);
   }
   std::size_t count(slot_owner o) const noexcept { return counts_[static_cast<std::size_t>(o)]; }
 
  private:
+  void change(entry& e, slot_owner from, slot_owner next) noexcept {
+    --of(from);
+    ++of(next);
+    e.owner_ = next;
+  }
   std::size_t& of(slot_owner o) noexcept { return counts_[static_cast<std::size_t>(o)]; }
 
   std::array<std::size_t, 5> counts_{};

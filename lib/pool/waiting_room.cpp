@@ -74,22 +74,22 @@ void waiting_room::end_expired(std::size_t most, time_point now, wait_list& ende
   }
 }
 
-void waiting_room::end_reached(std::size_t up, time_point now, wait_list& ended) noexcept {
+template <class Condition>
+void waiting_room::end_up_if(Condition ends, error_code ec, time_point now, wait_list& ended) noexcept {
   for (auto i = in(line::up).begin(); i != in(line::up).end();) {
     pool_waiter& w = as_pool_waiter(*i++);
-    if (w.wanted > up) continue;
-    leave(w, {}, now);
+    if (!ends(w.wanted)) continue;
+    leave(w, ec, now);
     ended.push_back(w);
   }
 }
 
+void waiting_room::end_reached(std::size_t up, time_point now, wait_list& ended) noexcept {
+  end_up_if([up](std::size_t wanted) { return wanted <= up; }, {}, now, ended);
+}
+
 void waiting_room::end_unreachable(std::size_t size, error_code ec, time_point now, wait_list& ended) noexcept {
-  for (auto i = in(line::up).begin(); i != in(line::up).end();) {
-    pool_waiter& w = as_pool_waiter(*i++);
-    if (w.wanted <= size) continue;
-    leave(w, ec, now);
-    ended.push_back(w);
-  }
+  end_up_if([size](std::size_t wanted) { return wanted > size; }, ec, now, ended);
 }
 
 void waiting_room::had(const pool_waiter& w) noexcept {

@@ -77,6 +77,9 @@ class waiting_room {
   wait_list& in(line l) noexcept { return lines_[static_cast<std::size_t>(l)]; }
   const wait_list& in(line l) const noexcept { return lines_[static_cast<std::size_t>(l)]; }
   void leave(pool_waiter& w, error_code ec, time_point now) noexcept;
+  /// Of those who wait for so many to be up: whose number fulfils the condition.
+  template <class Condition>
+  void end_up_if(Condition ends, error_code ec, time_point now, wait_list& ended) noexcept;
   void refused(std::uint64_t& counter) noexcept {
     ++counter;
     wait_time_.record(duration::zero());

@@ -99,8 +99,6 @@ class COCP_API channel : public wait_owner, public std::enable_shared_from_this<
   virtual void close_use() noexcept = 0;
 
   bool is_up() const noexcept { return stream_word::is_up(word_.load()); }
-  /// True if a read has brought something since the stream was opened.
-  bool has_answered() const noexcept { return (word_.load() & stream_word::answered) != 0; }
   /// The same, and the lease that is out may use it.
   bool is_usable() const noexcept { return stream_word::is_usable(word_.load()); }
   std::uint64_t generation() const noexcept { return raw_.generation(); }
