@@ -103,9 +103,15 @@ class COCP_API pool {
   /// strangers.
   ///
   /// Here and below `where` is what `leases` tells of the caller.
-  boost::asio::awaitable<lease> get(std::source_location where = std::source_location::current());
+  boost::asio::awaitable<lease> get(std::source_location where = std::source_location::current()) {
+    if (lease idle = take_idle(where)) co_return std::move(idle);
+    co_return co_await wait_for_lease(std::nullopt, where);
+  }
   /// The same with a limit of its own; zero or less: do not wait at all, `errc::timed_out` at once.
-  boost::asio::awaitable<lease> get(duration timeout, std::source_location where = std::source_location::current());
+  boost::asio::awaitable<lease> get(duration timeout, std::source_location where = std::source_location::current()) {
+    if (lease idle = take_idle(where)) co_return std::move(idle);
+    co_return co_await wait_for_lease(timeout, where);
+  }
 
   /// The same for any completion token; `void(error_code, lease)`.
   template <class CompletionToken = boost::asio::deferred_t>
@@ -169,6 +175,12 @@ class COCP_API pool {
 
  private:
   friend const detail::pool_core& detail::core_of(const pool& p) noexcept;
+
+  /// What `get` returns at once; empty if it is to go through the scheduler. The coroutines that call it are compiled
+  /// into the program, since there a frame costs less than in a shared library.
+  lease take_idle(std::source_location where) noexcept;
+  /// The rest of `get`, in a coroutine of its own, so that the frame of the other stays small.
+  boost::asio::awaitable<lease> wait_for_lease(std::optional<duration> timeout, std::source_location where) const;
 
   std::shared_ptr<detail::pool_core> core_;
 };

@@ -172,21 +172,22 @@ void kept_channel::end_hook() noexcept {
 }
 
 void kept_channel::expires_after(duration d) {
-  wait_list ended;
-  {
-    const std::lock_guard lock(mutex_);
-    try {
-      limit_.set(d);
-    } catch (...) {
-      // The wait for the limit that there was may be gone.
-      state_.tell_owner();
-      throw;
-    }
-    word_.set(stream_word::timed);
-    word_.clear(stream_word::expired);
-    if (d <= duration::zero()) expire(ended);
+  if (d <= duration::zero()) {
+    change([this](wait_list& ended) {
+      word_.step([](unsigned w) { return std::optional(stream_word::limit(w)); });
+      expire(ended);
+    });
+    return;
   }
-  complete_all(ended);
+  const std::lock_guard lock(mutex_);
+  try {
+    limit_.set(d);
+  } catch (...) {
+    // The wait for the limit that there was may be gone.
+    state_.tell_owner();
+    throw;
+  }
+  word_.step([](unsigned w) { return std::optional(stream_word::limit(w)); });
 }
 
 void kept_channel::expires_never() noexcept {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "base/adaptive_mutex.hpp"
 #include "base/environment.hpp"
 #include "base/outbox.hpp"
 #include "connection/stream_state.hpp"
@@ -122,7 +123,7 @@ class kept_channel final : public channel, private limit_owner {
 
   const std::shared_ptr<environment> env_;
 
-  mutable std::mutex mutex_;
+  mutable adaptive_mutex mutex_;
   /// All below is guarded by `mutex_`, and so are all but single steps on the word, and the stream's coming and going.
   endpoint_label who_;
   stream_state state_;

@@ -12,6 +12,9 @@ enum class leftover {
   down,    ///< Lost, down, or on its way back.
 };
 
+/// It may be used again.
+constexpr bool is_clean(leftover l) noexcept { return l == leftover::unused || l == leftover::used; }
+
 /// What is known of a lease when it ends, besides the channel's word.
 struct lease_end {
   /// The stream is to be replaced in any case.

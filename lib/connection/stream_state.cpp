@@ -136,7 +136,8 @@ void stream_state::close_use(wait_list& ended) noexcept {
 }
 
 void stream_state::expire(wait_list& ended) noexcept {
-  const unsigned now = word_.set(word::expired);
+  if (!word_.step(word::strike)) return;
+  const unsigned now = word_.load();
   if ((now & word::up) && word::is_outstanding(now)) {
     lose({errc::timed_out, "an operation expired", ending::dirty}, word::broken, errc::timed_out, ended);
   }

@@ -10,7 +10,7 @@ namespace cocp::detail {
 
 void use_limit::set(duration d) {
   const time_point t = later(env_.now(), d);
-  if (d > duration::zero() && t < armed_) arm(t);
+  if (t < armed_) arm(t);
   deadline_ = t;
 }
 

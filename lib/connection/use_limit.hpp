@@ -28,6 +28,7 @@ class limit_owner {
 /// When what a user has outstanding expires (`expires_after`), and the timer for it.
 ///
 /// To move the limit to later, or to take it away, costs nothing: the timer then goes off too early, and is set again.
+/// A lease that ends well leaves its limit here: whether that is still anybody's the channel's word says (`strike`).
 ///
 /// Of a channel, and guarded by its mutex.
 class use_limit {
@@ -36,8 +37,8 @@ class use_limit {
   use_limit(environment& env, const asio::any_io_executor& ex, limit_owner& whose) noexcept
       : env_(env), ex_(ex), owner_(whose) {}
 
-  /// So long from now; of zero or less it has passed, and needs no timer. If it throws (the timer could not be set) the
-  /// limit is as it was, but may be without its timer: see `rearm`.
+  /// So long from now: more than zero. If it throws (the timer could not be set) the limit is as it was, but may be
+  /// without its timer: see `rearm`.
   void set(duration d);
   void clear() noexcept { deadline_ = time_point::max(); }
   /// `clear`, for good: the timer lets go of what it keeps.

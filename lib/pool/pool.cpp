@@ -20,11 +20,9 @@ namespace {
 
 namespace asio = boost::asio;
 using core_ptr = std::shared_ptr<detail::pool_core>;
-using taker = detail::pool_core::taker;
 
-/// What `get` does when nothing is idle, or to let others run: in a coroutine of its own, so that the frame of the
-/// other stays small.
-asio::awaitable<lease> wait_for_lease(core_ptr core, std::optional<duration> timeout, std::source_location where) {
+/// What `get` does when nothing is idle, or to let others run.
+asio::awaitable<lease> wait_for(core_ptr core, std::optional<duration> timeout, std::source_location where) {
   error_code ec;
   auto token = asio::redirect_error(asio::use_awaitable, ec);
   // Named: g++ 12 destroys some temporaries of a co_await expression twice.
@@ -64,17 +62,9 @@ pool::~pool() { core_->close(); }
 
 pool::executor_type pool::get_executor() const { return core_->get_executor(); }
 
-asio::awaitable<lease> pool::get(std::source_location where) {
-  if (lease idle = core_->take_idle<taker::goes_on>(where)) co_return std::move(idle);
-  co_return co_await wait_for_lease(core_, std::nullopt, where);
+asio::awaitable<lease> pool::wait_for_lease(std::optional<duration> timeout, std::source_location where) const {
+  return wait_for(core_, timeout, where);
 }
-
-asio::awaitable<lease> pool::get(duration timeout, std::source_location where) {
-  if (lease idle = core_->take_idle<taker::goes_on>(where)) co_return std::move(idle);
-  co_return co_await wait_for_lease(core_, timeout, where);
-}
-
-lease pool::try_get(std::source_location where) noexcept { return core_->take_idle<taker::does_not_wait>(where); }
 
 asio::awaitable<void> pool::ready(std::size_t n) {
   const auto too_much = [n](std::size_t size) {

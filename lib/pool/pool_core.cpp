@@ -41,7 +41,7 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
       env_(context_service::of(ex).environment()),
       ex_(std::move(ex)),
       alarm_(ex_, *env_),
-      plain_put_(!options_.on_return),
+      plain_put_(!options_.on_return && !options_.report_leases),
       to_(make_destination(dial_options_.address, dial_options_)),
       shelf_(options_),
       headcount_(options_.size, options_.min_size, limits_of(dial_options_, options_)),

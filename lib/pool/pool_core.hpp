@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "base/adaptive_mutex.hpp"
 #include "base/alarm.hpp"
 #include "base/environment.hpp"
 #include "base/outbox.hpp"
@@ -111,20 +112,29 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
  private:
   using line = waiting_room::line;
-  using locked = std::unique_lock<std::mutex>;
+  using locked = std::unique_lock<adaptive_mutex>;
 
   /// One `get` of so many goes through the scheduler, and lets others run.
   static constexpr unsigned most_in_a_row = 64;
+
+  /// \name What `take_idle` consists of
+  /// @{
+
+  /// Takes one from the shelf. Under `mutex_`.
+  template <taker Who>
+  slot* take_one(std::source_location where) noexcept;
+  /// Looks at `first`, and at others until one passes. Not inline: that would cost the others registers.
+  template <taker Who>
+  [[gnu::noinline]] lease take_verified(slot& first, std::source_location where) noexcept;
+  /// @}
 
   /// \name How a slot goes on
   ///
   /// Each ends `lock`, which is on `mutex_`. This may be gone afterwards if the caller does not hold it.
   /// @{
 
-  /// The rest of `give_back` of a lease whose stream is down. Not inline: that would cost the others registers.
-  [[gnu::noinline]] void end_lost_lease(locked lock, slot& s) noexcept;
-  /// The rest of `give_back`: `s` is leased, and up.
-  void end_lease(locked lock, slot& s, bool used) noexcept;
+  /// The rest of `give_back`, of a lease that needs thought. Not inline: that would cost the others registers.
+  [[gnu::noinline]] void end_lease(locked lock, slot& s, leftover left) noexcept;
   /// Gives a slot that is `moving` to whoever is next.
   void place(locked lock, slot& s) noexcept;
   /// Gives a slot that is `moving` to its supervisor, to run the hook.
@@ -149,7 +159,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// The one place where a slot changes its owner, but for those from the shelf to a lease and back.
   void move(slot& s, slot_event e) noexcept;
-  void put_idle(slot& s) noexcept;
+  /// It is on the shelf, and may have to be looked at.
+  void note_idle(const slot& s) noexcept;
   void end_hook(slot& s) noexcept;
   /// Has the housekeeper look at what is idle, not later than it has to.
   void ask_for_look() noexcept;
@@ -227,11 +238,11 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   asio::any_io_executor ex_;
   alarm alarm_;
 
-  mutable std::mutex mutex_;
+  mutable adaptive_mutex mutex_;
   /// All below is guarded by `mutex_`.
   bool closed_ = false;
-  /// What is put back needs no thought: the pool is open, has no `on_return`, has not too many connections, and knows
-  /// its endpoint.
+  /// What is put back needs no thought: the pool is open, has no `on_return`, has not too many connections, knows its
+  /// endpoint, and nobody keeps a ledger.
   bool plain_put_;
   std::shared_ptr<const destination> to_;
   /// What `readdress` and `renew` count.

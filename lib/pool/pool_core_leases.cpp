@@ -5,6 +5,8 @@
 
 #include "pool/pool_core.hpp"
 
+#include <cocp/pool.hpp>
+
 #include <exception>
 #include <utility>
 
@@ -12,51 +14,11 @@ namespace cocp::detail {
 
 // A connection is taken.
 
-template <pool_core::taker Who>
-lease pool_core::take_idle(std::source_location where) noexcept {
-  for (;;) {
-    slot* s = nullptr;
-    {
-      const std::lock_guard lock(mutex_);
-      // Nobody overtakes those who wait.
-      if (shelf_.is_empty() || !waiting_room_.is_empty(line::lease)) {
-        if constexpr (Who == taker::does_not_wait) {
-          if (!closed_) wish();
-        }
-        return lease();
-      }
-      if constexpr (Who == taker::goes_on) {
-        // The one that goes through the scheduler is the first of the next row.
-        if (--in_a_row_ == 0) [[unlikely]] {
-          in_a_row_ = most_in_a_row;
-          return lease();
-        }
-      }
-      s = &slot_of(shelf_.take());
-      census_.move_known<slot_owner::idle, slot_event::taken>(*s);
-      if (ledger_.is_kept()) [[unlikely]]
-        note_given(*s, where);
-      if (!shelf_.take_verify(*s)) {
-        if constexpr (Who != taker::waits) ++counters_.gets;
-        return lease(*s);
-      }
-    }
-    loss why;
-    if (look(*s, why) != peek_result::dead) {
-      if constexpr (Who != taker::waits) settled_gets_.fetch_add(1, std::memory_order_relaxed);
-      return lease(*s);
-    }
-    reject(*s, why);
-  }
-}
-
-template lease pool_core::take_idle<pool_core::taker::waits>(std::source_location) noexcept;
-template lease pool_core::take_idle<pool_core::taker::goes_on>(std::source_location) noexcept;
-template lease pool_core::take_idle<pool_core::taker::does_not_wait>(std::source_location) noexcept;
-
 peek_result pool_core::look(slot& s, loss& why) const noexcept {
   error_code ec;
   const peek_result found = s.users().idle_stream()->peek(ec);
+  if (found == peek_result::quiet) [[likely]]
+    return found;
   if (found == peek_result::unread && !options_.allow_unread) {
     why = {errc::unsolicited_data, "bytes were left unread, or came unasked", ending::dirty};
   } else if (ec) {
@@ -66,6 +28,64 @@ peek_result pool_core::look(slot& s, loss& why) const noexcept {
   }
   return peek_result::dead;
 }
+
+template <pool_core::taker Who>
+inline slot* pool_core::take_one(std::source_location where) noexcept {
+  // Nobody overtakes those who wait.
+  if (shelf_.is_empty() || !waiting_room_.is_empty(line::lease)) {
+    if constexpr (Who == taker::does_not_wait) {
+      if (!closed_) wish();
+    }
+    return nullptr;
+  }
+  if constexpr (Who == taker::goes_on) {
+    // The one that goes through the scheduler is the first of the next row.
+    if (--in_a_row_ == 0) [[unlikely]] {
+      in_a_row_ = most_in_a_row;
+      return nullptr;
+    }
+  }
+  slot& s = slot_of(shelf_.take());
+  census_.move_known<slot_owner::idle, slot_event::taken>(s);
+  if (ledger_.is_kept()) [[unlikely]]
+    note_given(s, where);
+  return &s;
+}
+
+template <pool_core::taker Who>
+inline lease pool_core::take_idle(std::source_location where) noexcept {
+  locked lock(mutex_);
+  slot* const s = take_one<Who>(where);
+  if (!s) return lease();
+  if (shelf_.take_verify(*s)) {
+    lock.unlock();
+    return take_verified<Who>(*s, where);
+  }
+  if constexpr (Who != taker::waits) ++counters_.gets;
+  return lease(*s);
+}
+
+template <pool_core::taker Who>
+lease pool_core::take_verified(slot& first, std::source_location where) noexcept {
+  slot* s = &first;
+  for (;;) {
+    loss why;
+    if (look(*s, why) != peek_result::dead) {
+      if constexpr (Who != taker::waits) settled_gets_.fetch_add(1, std::memory_order_relaxed);
+      return lease(*s);
+    }
+    reject(*s, why);
+    const std::lock_guard lock(mutex_);
+    s = take_one<Who>(where);
+    if (!s) return lease();
+    if (!shelf_.take_verify(*s)) {
+      if constexpr (Who != taker::waits) ++counters_.gets;
+      return lease(*s);
+    }
+  }
+}
+
+template lease pool_core::take_idle<pool_core::taker::waits>(std::source_location) noexcept;
 
 bool pool_core::passes(locked& lock, slot& s) noexcept {
   lock.unlock();
@@ -92,14 +112,13 @@ void pool_core::note_given(slot& s, std::source_location where) noexcept {
 
 // A lease ends.
 
-inline void pool_core::put_idle(slot& s) noexcept {
-  shelf_.put(s);
+inline void pool_core::note_idle(const slot& s) noexcept {
   // Only the first one since the last look asks for the next, and only then somebody looks at the clock.
   if (agenda_.at(duty::look) > tick_ + shelf_.look_after() && shelf_.wants_look(s)) [[unlikely]]
     ask_for_look();
 }
 
-void pool_core::give_back(slot& s, lease::way how) noexcept {
+inline void pool_core::give_back(slot& s, lease::way how) noexcept {
   pool_core& self = *s.core_;
   const auto spoiled = [&self, how]() noexcept {
     // Only the destructor can be part of an unwinding, and only the thread that unwinds knows of it.
@@ -107,33 +126,29 @@ void pool_core::give_back(slot& s, lease::way how) noexcept {
   };
   const leftover left = s.users().end_use(spoiled, how == lease::way::discarded, self.options_.one_way);
   locked lock(self.mutex_);
-  if (self.ledger_.is_kept()) [[unlikely]] {
-    if (self.ledger_.returned(s, self.env_->now())) self.due_by(duty::report, self.ledger_.next_time());
-  }
   self.shelf_.came_back(s, left != leftover::unused, self.tick_);
-  if (left == leftover::dirty || left == leftover::down) [[unlikely]] {
-    // Its supervisor may have brought it back by now, and then it has left it to the lease.
-    if (!s.users().is_up()) {
-      self.end_lost_lease(std::move(lock), s);
-      return;
-    }
-  }
-  if (self.waiting_room_.is_empty(line::lease) && self.plain_put_ && self.shelf_.is_young(s, self.tick_)) [[likely]] {
+  if (is_clean(left) && self.plain_put_ && self.waiting_room_.is_empty(line::lease) &&
+      self.shelf_.is_young(s, self.tick_)) [[likely]] {
     self.census_.move_known<slot_owner::leased, slot_event::shelved>(s);
-    self.put_idle(s);
-  } else {
-    self.end_lease(std::move(lock), s, left != leftover::unused);
+    self.shelf_.put_first(s);
+    self.note_idle(s);
+    return;
   }
+  self.end_lease(std::move(lock), s, left);
 }
 
-void pool_core::end_lost_lease(locked lock, slot& s) noexcept {
-  // Now, and not when its supervisor comes to it: who gives a lease back can see in the stats what became of it.
-  if (!closed_) count_loss(s, s.users().last_loss());
-  give_to_supervisor(std::move(lock), s, nullptr);
-}
-
-void pool_core::end_lease(locked lock, slot& s, bool used) noexcept {
-  if (used && dial_desk_.is_on_trial() && s.users().has_answered()) {
+void pool_core::end_lease(locked lock, slot& s, leftover left) noexcept {
+  if (ledger_.is_kept()) {
+    if (ledger_.returned(s, env_->now())) due_by(duty::report, ledger_.next_time());
+  }
+  // If it is down its supervisor may have brought it back by now, and then it has left it to the lease.
+  if (!is_clean(left) && !s.users().is_up()) {
+    // Now, and not when its supervisor comes to it: who gives a lease back can see in the stats what became of it.
+    if (!closed_) count_loss(s, s.users().last_loss());
+    give_to_supervisor(std::move(lock), s, nullptr);
+    return;
+  }
+  if (left != leftover::unused && dial_desk_.is_on_trial() && s.users().has_answered()) {
     dial_desk_.served(s);
     let_dial(env_->now());
   }
@@ -183,7 +198,8 @@ void pool_core::place(locked lock, slot& s) noexcept {
   }
   move(s, slot_event::shelved);
   shelf_.placed(s);
-  put_idle(s);
+  shelf_.put(s);
+  note_idle(s);
 }
 
 void pool_core::send_away(locked lock, slot& s) noexcept {
@@ -245,3 +261,23 @@ void pool_core::move(slot& s, slot_event e) noexcept {
 }
 
 }  // namespace cocp::detail
+
+// What programs call, here, so that it is one function with what it calls.
+
+namespace cocp {
+
+using detail::pool_core;
+
+lease pool::take_idle(std::source_location where) noexcept {
+  return core_->take_idle<pool_core::taker::goes_on>(where);
+}
+
+lease pool::try_get(std::source_location where) noexcept {
+  return core_->take_idle<pool_core::taker::does_not_wait>(where);
+}
+
+void lease::give_back(way how) noexcept {
+  pool_core::give_back(static_cast<detail::slot&>(*std::exchange(shown_, nullptr)), how);
+}
+
+}  // namespace cocp

@@ -53,7 +53,8 @@ void pool_core::unwant(slot& s) noexcept {
 }
 
 void pool_core::update_plain_put() noexcept {
-  plain_put_ = !closed_ && !options_.on_return && !headcount_.is_surplus() && !dial_desk_.is_on_trial();
+  plain_put_ =
+      !closed_ && !options_.on_return && !headcount_.is_surplus() && !dial_desk_.is_on_trial() && !ledger_.is_kept();
 }
 
 bool pool_core::retires(const slot& s) const noexcept {

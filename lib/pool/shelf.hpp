@@ -20,7 +20,9 @@ namespace cocp::detail {
 ///
 /// Pure: it knows neither threads, streams nor clocks. Its owner guards it, and passes times that never go back.
 class shelf {
-  using hook = boost::intrusive::list_base_hook<boost::intrusive::tag<struct by_rest>>;
+  /// Whoever takes one out of a list knows that it is in it: nothing asks the hook.
+  using hook = boost::intrusive::list_base_hook<boost::intrusive::tag<struct by_rest>,
+                                                boost::intrusive::link_mode<boost::intrusive::normal_link>>;
 
  public:
   /// What it keeps of each connection.
@@ -67,7 +69,8 @@ class shelf {
 
   /// \name What is idle
   /// @{
-  bool is_empty() const noexcept { return idle_.empty(); }
+  /// Not `empty()`, which would ask for more than there is to know.
+  bool is_empty() const noexcept { return idle_.begin() == idle_.end(); }
   /// The one that was used last: the others may rest.
   entry& take() noexcept {
     entry& e = idle_.front();
@@ -77,8 +80,11 @@ class shelf {
   void remove(entry& e) noexcept { idle_.erase(idle_.iterator_to(e)); }
   /// The one that rests the longest; null if there is none.
   entry* find_oldest() noexcept { return idle_.empty() ? nullptr : &idle_.back(); }
+  /// One whose lease has ended.
+  void put_first(entry& e) noexcept { idle_.push_front(e); }
+  /// However it came.
   void put(entry& e) noexcept {
-    if (std::exchange(e.rested_, false)) [[unlikely]] {
+    if (std::exchange(e.rested_, false)) {
       idle_.push_back(e);
     } else {
       idle_.push_front(e);

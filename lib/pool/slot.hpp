@@ -44,7 +44,8 @@ class slot final : public connection,
   duration on_down(const loss& why, bool early) noexcept override;
   void on_stopped() noexcept override;
 
-  kept_channel& users() const noexcept { return *keeper->users(); }
+  /// The same as `keeper->users()`.
+  kept_channel& users() const noexcept { return static_cast<kept_channel&>(*channel_); }
 
   const std::shared_ptr<supervisor> keeper;
 

@@ -30,7 +30,7 @@ class waiting_room {
   /// When its wait ends for its time; `max` if it does not.
   time_point enter(pool_waiter& w, line l, std::optional<duration> timeout, time_point now) noexcept;
 
-  bool is_empty(line l) const noexcept { return in(l).empty(); }
+  bool is_empty(line l) const noexcept { return l == line::lease ? waiting_ == 0 : in(l).empty(); }
   /// How many wait for a connection.
   std::size_t waiting() const noexcept { return waiting_; }
   /// The most connections that anybody wants to be up.

@@ -126,6 +126,8 @@ std::size_t raw_stream::send_now(const Buffers& buffers, error_code& ec) {
   if (!s) return 0;
   // The socket is non-blocking (see socket_stream).
   const std::size_t sent = s->write_some(buffers, ec);
+  if (!ec) [[likely]]
+    return sent;
   // None of them says anything of the stream. What is asynchronous Asio does again after a signal.
   if (ec == asio::error::would_block || ec == asio::error::try_again || ec == asio::error::interrupted) ec = {};
   return sent;

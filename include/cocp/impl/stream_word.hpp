@@ -16,9 +16,11 @@ namespace cocp::detail {
 /// |------------|----------------------------------------|---------------------------------------------|--------------|
 /// | `begin`    | up, direction free, nothing in the way | direction taken, used                       | user         |
 /// | `end_well` | up, nobody queued, an owner            | direction free; asked or answered           | user         |
-/// | `leave`    | up, all ended well, nothing asked      | unused, and touched if it was used          | lease        |
+/// | `leave`    | up, all ended well, nothing asked      | unused, untimed; touched if it was used     | lease        |
 /// | end        | any                                    | direction free                              | user *       |
 /// | lose       | up                                     | ended (its reads) or broken (all)           | user *       |
+/// | `limit`    | any                                    | timed, not expired                          | user *       |
+/// | `strike`   | timed                                  | expired                                     | timer *      |
 /// | give up    | up                                     | down                                        | anybody *    |
 /// | `release`  | up, not lost, nothing outstanding      | down                                        | supervisor * |
 /// | `open`     | down and drained                       | up, all that belongs to a stream forgotten  | supervisor * |
@@ -69,9 +71,17 @@ class stream_word {
 
   /// A lease ends. `one_way`: nothing is answered.
   static constexpr std::optional<unsigned> leave(unsigned w, bool one_way) noexcept {
-    const unsigned fine = used | answered | touched | (one_way ? asked : 0u);
+    const unsigned fine = used | answered | touched | timed | (one_way ? asked : 0u);
     if ((w & ~fine) != up) return std::nullopt;
-    return (w & used) ? (w & ~(used | asked)) | touched : w;
+    return (w & ~(used | asked | timed)) | ((w & used) ? touched : 0u);
+  }
+
+  /// The user has set a limit of time: nothing has expired.
+  static constexpr unsigned limit(unsigned w) noexcept { return (w & ~expired) | timed; }
+  /// The limit has passed. Not that of a lease that has ended: `leave` takes no notice of it but here.
+  static constexpr std::optional<unsigned> strike(unsigned w) noexcept {
+    if (!(w & timed)) return std::nullopt;
+    return w | expired;
   }
 
   /// What an operation leaves behind that has moved bytes.

@@ -254,6 +254,7 @@ BOOST_AUTO_TEST_CASE(when_time_is_up_all_that_is_outstanding_and_waits_has_timed
   p.w.begin(reading);
   wait second(reading);
   p.add(second);
+  p.w.set(word::timed);
   p.state.expire(p.ended);
   BOOST_TEST(p.have_ended({&second}));
   BOOST_TEST(second.error == timed_out);
@@ -265,10 +266,21 @@ BOOST_AUTO_TEST_CASE(when_time_is_up_all_that_is_outstanding_and_waits_has_timed
 BOOST_AUTO_TEST_CASE(when_time_is_up_and_nothing_was_outstanding_the_stream_is_as_it_was) {
   parts p(channel_use::leased);
   p.open();
+  p.w.set(word::timed);
   p.state.expire(p.ended);
+  BOOST_TEST(p.w.load() == (word::up | word::timed | word::expired));
   BOOST_TEST(p.shutdowns == 0u);
   BOOST_TEST(p.end_use() == leftover::unused);
   BOOST_TEST(p.is(word::up));
+}
+
+BOOST_AUTO_TEST_CASE(a_limit_that_its_lease_has_left_behind_is_nobodys) {
+  parts p(channel_use::leased);
+  p.open();
+  p.w.begin(reading);
+  p.state.expire(p.ended);
+  BOOST_TEST(p.w.load() == (word::up | reading | word::used));
+  BOOST_TEST(p.shutdowns == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_user_who_closes_ends_his_lease_and_not_the_channel) {

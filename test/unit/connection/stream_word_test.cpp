@@ -114,21 +114,30 @@ const std::vector<transition> transitions{
      .next = [](unsigned w) { return word::leave(w, false); },
      .about = word::used,
      .needs = word::up,
-     .forbids = all_bits & ~(word::up | word::used | word::answered | word::touched),
+     .forbids = all_bits & ~(word::up | word::used | word::answered | word::touched | word::timed),
      .sets = word::touched,
-     .clears = word::used},
+     .clears = word::used | word::timed},
     {.rule = "where nothing is answered, also behind a write",
      .next = [](unsigned w) { return word::leave(w, true); },
      .about = word::used,
      .needs = word::up,
-     .forbids = all_bits & ~(word::up | word::used | word::answered | word::touched | word::asked),
+     .forbids = all_bits & ~(word::up | word::used | word::answered | word::touched | word::asked | word::timed),
      .sets = word::touched,
-     .clears = word::used | word::asked},
+     .clears = word::used | word::asked | word::timed},
     {.rule = "a lease that was not used leaves no trace",
      .next = [](unsigned w) { return word::leave(w, false); },
      .not_about = word::used,
      .needs = word::up,
-     .forbids = all_bits & ~(word::up | word::answered | word::touched)},
+     .forbids = all_bits & ~(word::up | word::answered | word::touched | word::timed),
+     .clears = word::timed},
+    {.rule = "a limit that is set has not passed",
+     .next = [](unsigned w) { return std::optional(word::limit(w)); },
+     .sets = word::timed,
+     .clears = word::expired},
+    {.rule = "a limit passes unless its lease has ended",
+     .next = word::strike,
+     .needs = word::timed,
+     .sets = word::expired},
     {.rule = "what operations have done is forgotten with a new stream, and nothing else: not that a lease is apart",
      .next = [](unsigned w) { return std::optional(word::open(w)); },
      .sets = word::up,
@@ -188,6 +197,7 @@ enum class fault : unsigned char {
   a_consent_does_not_hold_operations_off,
   a_late_cancellation_withdraws_any_consent,
   a_lease_ends_without_a_look_for_operations,
+  a_limit_outlasts_its_lease,
   a_lost_lease_keeps_its_waiting_writes,
   a_wait_that_has_ended_is_cancelled_again,
   a_stream_is_released_in_two_steps,
@@ -955,11 +965,16 @@ class actor {
     co_await lock();
     if (m.deadline) {
       m.deadline = false;
-      const unsigned now = co_await on_word([&] {
-        const unsigned b = m.w & (word::up | reading | writing);
-        m.w |= word::expired;
-        return b;
+      const bool struck = co_await on_word([&] {
+        const auto n = is(fault::a_limit_outlasts_its_lease) ? m.w | word::expired : word::strike(m.w);
+        if (n) m.w = *n;
+        return n.has_value();
       });
+      if (!struck) {
+        co_await unlock(refused);
+        co_return;
+      }
+      const unsigned now = co_await on_word([&] { return m.w & (word::up | reading | writing); });
       if ((now & word::up) && (now & (reading | writing))) {
         co_await lose(error::timed_out, word::broken, error::timed_out, refused);
       }
@@ -1480,6 +1495,9 @@ const std::vector<finding> findings{
      of(use::leased, word::up, {"ready", "a read", "a cancellation of the first"}), "a lease may use its own stream"},
     {"a lease ends without a look for operations", fault::a_lease_ends_without_a_look_for_operations,
      of(use::leased, word::up, {"a read without an answer", "the end of the lease"}),
+     "a lease leaves nothing to the next"},
+    {"a limit outlasts its lease", fault::a_limit_outlasts_its_lease,
+     of(use::leased, word::up, {"a read", "the deadline", "the end of the lease"}),
      "a lease leaves nothing to the next"},
     {"a wait that has ended is cancelled again", fault::a_wait_that_has_ended_is_cancelled_again,
      of(use::alone, 0, {"a read", "a cancellation of the first"}), "a wait ends once"},
