@@ -14,11 +14,13 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -34,9 +36,14 @@ constexpr const char* usage =
     "usage: cocp-echo-count KIND N\n"
     "  raw        a 64-byte message there and back over a socket\n"
     "  lease      the same through a lease\n"
+    "  limited    the same with a limit of time for each (expires_after)\n"
     "  floor      get and put with a mutex and a list\n"
     "  get        get and put with cocp\n"
-    "  unchecked  the same without a look at the connection (check_after)\n";
+    "  unchecked  the same without a look at the connection (check_after)\n"
+    "  try_floor  floor with try_get\n"
+    "  try_get    unchecked with try_get\n";
+
+constexpr std::string_view kinds[] = {"raw", "lease", "limited", "floor", "get", "unchecked", "try_floor", "try_get"};
 
 constexpr std::size_t pool_size = 10;
 
@@ -64,11 +71,22 @@ asio::awaitable<void> get_and_put(Pool& pool, std::uint64_t n) {
   }
 }
 
+template <class Pool>
+asio::awaitable<void> try_get_and_put(Pool& pool, std::uint64_t n) {
+  for (; n != 0; --n) {
+    auto item = pool.try_get();
+    if (!item) throw std::logic_error("nothing is free");
+  }
+  co_return;
+}
+
 asio::awaitable<void> with_pool(cocp::pool& pool, std::string_view kind, std::uint64_t n) {
   co_await pool.ready(pool_size);
-  if (kind == "lease") {
-    bench::leased_round_trip round_trip(pool);
+  if (kind == "lease" || kind == "limited") {
+    bench::leased_round_trip round_trip(pool, kind == "limited" ? cocp::duration(1min) : cocp::duration(0));
     co_await repeat(round_trip, n);
+  } else if (kind == "try_get") {
+    co_await try_get_and_put(pool, n);
   } else {
     co_await get_and_put(pool, n);
   }
@@ -77,9 +95,9 @@ asio::awaitable<void> with_pool(cocp::pool& pool, std::string_view kind, std::ui
 
 void count(std::string_view kind, std::uint64_t n) {
   asio::io_context io{1};
-  if (kind == "floor") {
+  if (kind == "floor" || kind == "try_floor") {
     bench::floor_pool<int> pool(pool_size);
-    return run(io, get_and_put(pool, n));
+    return run(io, kind == "floor" ? get_and_put(pool, n) : try_get_and_put(pool, n));
   }
   const unsigned short port = bench::free_port();
   bench::server_process server(bench::echo_server(port, answer_delay));
@@ -88,17 +106,11 @@ void count(std::string_view kind, std::uint64_t n) {
     bench::raw_round_trip round_trip(io, {asio::ip::address_v4::loopback(), port});
     return run(io, repeat(round_trip, n));
   }
-  const cocp::duration check_after = kind == "unchecked" ? cocp::duration(1h) : cocp::duration(0);
+  const bool unchecked = kind == "unchecked" || kind == "try_get";
+  const cocp::duration check_after = unchecked ? cocp::duration(1h) : cocp::duration(0);
   cocp::pool pool(io, {.address = "127.0.0.1:" + std::to_string(port)},
                   {.size = pool_size, .check_after = check_after});
   run(io, with_pool(pool, kind, n));
-}
-
-bool is_kind(std::string_view kind) {
-  for (const std::string_view known : {"raw", "lease", "floor", "get", "unchecked"}) {
-    if (kind == known) return true;
-  }
-  return false;
 }
 
 }  // namespace
@@ -108,7 +120,8 @@ int main(int argc, char** argv) {
   std::uint64_t n = 0;
   const std::string_view number = argc == 3 ? argv[2] : "";
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), n);
-  if (number.empty() || error != std::errc{} || end != number.data() + number.size() || !is_kind(argv[1])) {
+  if (number.empty() || error != std::errc{} || end != number.data() + number.size() ||
+      std::find(std::begin(kinds), std::end(kinds), argv[1]) == std::end(kinds)) {
     std::cerr << usage;
     return 2;
   }

@@ -63,10 +63,12 @@ class held_round_trip {
 /// The same with a lease of its own for each message, get and put included.
 class leased_round_trip {
  public:
-  explicit leased_round_trip(cocp::pool& pool) : pool_(pool) {}
+  /// `limit`: of the time for each message, if it is not zero.
+  explicit leased_round_trip(cocp::pool& pool, cocp::duration limit = {}) : pool_(pool), limit_(limit) {}
 
   boost::asio::awaitable<void> operator()() {
     cocp::lease conn = co_await pool_.get();
+    if (limit_ != cocp::duration::zero()) conn->expires_after(limit_);
     co_await conn->write(boost::asio::buffer(asked_));
     co_await conn->read(boost::asio::buffer(answer_));
     if (answer_ != asked_) throw std::runtime_error("wrong answer");
@@ -75,6 +77,7 @@ class leased_round_trip {
 
  private:
   cocp::pool& pool_;
+  const cocp::duration limit_;
   std::array<unsigned char, message_size> asked_{};
   std::array<unsigned char, message_size> answer_{};
 };
