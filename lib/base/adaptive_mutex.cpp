@@ -6,9 +6,11 @@
 namespace cocp::detail {
 namespace {
 
-/// The first look comes after so many, each further one after twice as many as the one before, until the limit.
-constexpr unsigned least_pauses = 16;
-constexpr unsigned most_pauses = 128;
+/// The first look comes after so many, each further one after twice as many as the one before, until the limit: some
+/// ten microseconds in all. Fewer would find it sooner, and have two threads that meet all the time take it in turns
+/// (bench/cocp-contention).
+constexpr unsigned least_pauses = 64;
+constexpr unsigned most_pauses = 256;
 
 /// Lets the core's other thread run, for some ten to a hundred cycles.
 void pause() noexcept {

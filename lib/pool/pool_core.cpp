@@ -42,11 +42,11 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
       ex_(std::move(ex)),
       alarm_(ex_, *env_),
       plain_put_(!options_.on_return && !options_.report_leases),
-      to_(make_destination(dial_options_.address, dial_options_)),
       shelf_(options_),
       headcount_(options_.size, options_.min_size, limits_of(dial_options_, options_)),
       dial_desk_(dial_options_, options_),
-      ledger_(options_.report_leases) {
+      ledger_(options_.report_leases),
+      to_(make_destination(dial_options_.address, dial_options_)) {
   context_service::of(ex_).add(*this);
 }
 
@@ -176,7 +176,7 @@ cocp::stats pool_core::stats() const {
   // A closed pool wants none, and has what has not ended yet.
   s.wanted = closed_ ? counted + census_.count(slot_owner::moving) : headcount_.wanted();
   s.resting = s.wanted - counted;
-  s.gets += settled_gets_.load(std::memory_order_relaxed);
+  s.gets = gets_ + settled_gets_.load(std::memory_order_relaxed);
   // Nobody looks at the clock when there is nothing to wait for.
   s.wait_time.record(duration::zero(), s.gets - s.waits);
   return s;

@@ -238,12 +238,30 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   asio::any_io_executor ex_;
   alarm alarm_;
 
-  mutable adaptive_mutex mutex_;
+  /// What get and put of an idle connection write is together, in one line of the caches: two threads that meet here
+  /// have to move no more than that.
+  /// @{
+  alignas(64) mutable adaptive_mutex mutex_;
   /// All below is guarded by `mutex_`.
   bool closed_ = false;
   /// What is put back needs no thought: the pool is open, has no `on_return`, has not too many connections, knows its
   /// endpoint, and nobody keeps a ledger.
   bool plain_put_;
+  /// Of takers who go on: how many more before others run.
+  alignas(64) unsigned in_a_row_ = most_in_a_row;
+  slot_census census_;
+  /// The housekeeper's clock: a time that has passed.
+  time_point tick_;
+  std::uint64_t gets_ = 0;
+  shelf shelf_;
+  /// @}
+
+  waiting_room waiting_room_;
+  headcount headcount_;
+  dial_desk dial_desk_;
+  ledger ledger_;
+  agenda agenda_;
+
   std::shared_ptr<const destination> to_;
   /// What `readdress` and `renew` count.
   std::uint64_t edition_ = 1;
@@ -253,28 +271,15 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   slot* unstarted_ = nullptr;
   /// How many are missing.
   std::size_t to_build_ = 0;
-
-  slot_census census_;
-  waiting_room waiting_room_;
-  shelf shelf_;
-  headcount headcount_;
-  dial_desk dial_desk_;
-  ledger ledger_;
-  agenda agenda_;
-
   /// Supervisors whose loop has not ended.
   std::size_t running_ = 0;
   /// There is a housekeeper. It stays until the pool is closed, all supervisors have ended and nobody drains or is
   /// undelivered.
   bool housekept_ = false;
-  /// The housekeeper's clock: a time that has passed.
-  time_point tick_;
-  /// Of takers who go on: how many more before others run.
-  unsigned in_a_row_ = most_in_a_row;
   /// What no room counts.
   cocp::stats counters_;
 
-  /// What belongs to `counters_.gets` and became certain where nobody holds `mutex_`: after a check, and just before a
+  /// What belongs to `gets_` and became certain where nobody holds `mutex_`: after a check, and just before a
   /// handler. To count it earlier would be to take it back at times, and a scraper takes a counter that goes backwards
   /// for a new one; a second round of the mutex for it would be the dearest part of `get`.
   std::atomic<std::uint64_t> settled_gets_{0};

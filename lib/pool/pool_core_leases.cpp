@@ -61,7 +61,7 @@ inline lease pool_core::take_idle(std::source_location where) noexcept {
     lock.unlock();
     return take_verified<Who>(*s, where);
   }
-  if constexpr (Who != taker::waits) ++counters_.gets;
+  if constexpr (Who != taker::waits) ++gets_;
   return lease(*s);
 }
 
@@ -79,7 +79,7 @@ lease pool_core::take_verified(slot& first, std::source_location where) noexcept
     s = take_one<Who>(where);
     if (!s) return lease();
     if (!shelf_.take_verify(*s)) {
-      if constexpr (Who != taker::waits) ++counters_.gets;
+      if constexpr (Who != taker::waits) ++gets_;
       return lease(*s);
     }
   }

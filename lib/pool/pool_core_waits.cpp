@@ -133,7 +133,7 @@ void pool_core::settle(pool_waiter& w) noexcept {
     if (self.ledger_.is_kept()) self.ledger_.withdrawn(s);
     self.waiting_room_.withdrew(w);
   } else {
-    ++self.counters_.gets;
+    ++self.gets_;
     self.waiting_room_.had(w);
   }
 }

@@ -165,6 +165,8 @@ class shelf {
   /// How many may be down for their age at a time, besides those that are.
   std::size_t may_retire(std::size_t size) const noexcept;
 
+  /// First, so that it is near its owner's mutex.
+  list idle_;
   const bool always_verify_;
   const bool timed_;
   /// Somebody looks at what became idle not later than this.
@@ -174,7 +176,6 @@ class shelf {
   /// `max` for never.
   const duration keepalive_after_;
   const std::optional<duration> max_lifetime_;
-  list idle_;
   /// Those that `begin_keepalive` was told of.
   std::size_t kept_alive_ = 0;
   std::size_t retiring_ = 0;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace cocp::detail {
@@ -101,9 +102,10 @@ class slot_census {
     ++of(next);
     e.owner_ = next;
   }
-  std::size_t& of(slot_owner o) noexcept { return counts_[static_cast<std::size_t>(o)]; }
+  std::uint32_t& of(slot_owner o) noexcept { return counts_[static_cast<std::size_t>(o)]; }
 
-  std::array<std::size_t, 5> counts_{};
+  /// Small, for the sake of the caches: a slot takes more than a byte of memory.
+  std::array<std::uint32_t, 5> counts_{};
 };
 
 }  // namespace cocp::detail
