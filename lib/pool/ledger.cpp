@@ -15,7 +15,7 @@ void ledger::given(entry& e, std::source_location where, time_point now) noexcep
 
 bool ledger::returned(entry& e, time_point now) noexcept {
   const duration held = now - e.since_;
-  if (!e.withdrawn_) use_time_.record(held);
+  if (!e.withdrawn_) use_time_->record(held);
   (e.overdue_ ? overdue_ : out_).erase(out_list::s_iterator_to(e));
   if (!e.overdue_) return false;
   e.returned_where_ = e.where_;

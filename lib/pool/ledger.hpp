@@ -10,6 +10,7 @@
 
 #include <boost/intrusive/list.hpp>
 
+#include <memory>
 #include <optional>
 #include <source_location>
 
@@ -45,7 +46,9 @@ class ledger {
   };
 
   explicit ledger(const std::optional<lease_report>& what)
-      : kept_(what), limit_(what ? what->held_longer_than : duration::max()) {}
+      : kept_(what),
+        limit_(what ? what->held_longer_than : duration::max()),
+        use_time_(what ? std::make_unique<histogram>() : nullptr) {}
 
   /// False if nobody wants to know: then nothing else is to be called.
   bool is_kept() const noexcept { return kept_; }
@@ -69,7 +72,8 @@ class ledger {
       for (const entry& e : *l) f(e, lease_info{e.where_, e.since_, now - e.since_, {}});
     }
   }
-  const histogram& use_time() const noexcept { return use_time_; }
+  /// Only if it is kept.
+  const histogram& use_time() const noexcept { return *use_time_; }
 
  private:
   using out_list =
@@ -84,7 +88,7 @@ class ledger {
   out_list out_;
   /// Were overdue and are back.
   back_list back_;
-  histogram use_time_;
+  const std::unique_ptr<histogram> use_time_;
 };
 
 }  // namespace cocp::detail

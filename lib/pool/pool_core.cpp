@@ -162,10 +162,18 @@ std::size_t pool_core::connected() const noexcept {
 
 cocp::stats pool_core::stats() const {
   const std::lock_guard lock(mutex_);
-  cocp::stats s = counters_;
+  cocp::stats s;
+  s.connects = counters_.connects;
+  s.connect_failures = counters_.connect_failures;
+  s.disconnects = counters_.disconnects;
+  s.replaced_dead = counters_.replaced_dead;
+  s.replaced_dirty = counters_.replaced_dirty;
+  s.replaced_expired = counters_.replaced_expired;
+  s.tls_resumed = counters_.tls_resumed;
+  if (create_time_) s.create_time = *create_time_;
   waiting_room_.report(s);
   dial_desk_.report(s);
-  s.use_time = ledger_.use_time();
+  if (ledger_.is_kept()) s.use_time = ledger_.use_time();
   s.size = headcount_.size();
   s.min_size = headcount_.min_size();
   s.connected = connected();

@@ -238,8 +238,14 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   asio::any_io_executor ex_;
   alarm alarm_;
 
-  /// What get and put of an idle connection write is together, in one line of the caches: two threads that meet here
-  /// have to move no more than that.
+  /// Grows only. A slot is made when it is wanted for the first time. Guarded by `mutex_`; they outlive the rooms, which
+  /// have them in lists.
+  std::vector<std::unique_ptr<slot>> slots_;
+
+  /// \name What get and put of an idle connection use
+  ///
+  /// What they write is in one line of the caches, and the mutex in another: who waits for it looks at it, and is not to
+  /// take away the line that its owner writes.
   /// @{
   alignas(64) mutable adaptive_mutex mutex_;
   /// All below is guarded by `mutex_`.
@@ -265,8 +271,6 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   std::shared_ptr<const destination> to_;
   /// What `readdress` and `renew` count.
   std::uint64_t edition_ = 1;
-  /// Grows only. A slot is made when it is wanted for the first time.
-  std::vector<std::unique_ptr<slot>> slots_;
   /// The one that was made and could not be started, for lack of memory: it is the next.
   slot* unstarted_ = nullptr;
   /// How many are missing.
@@ -276,8 +280,18 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// There is a housekeeper. It stays until the pool is closed, all supervisors have ended and nobody drains or is
   /// undelivered.
   bool housekept_ = false;
-  /// What no room counts.
-  cocp::stats counters_;
+  /// What no room counts: see `cocp::stats`.
+  struct {
+    std::uint64_t connects = 0;
+    std::uint64_t connect_failures = 0;
+    std::uint64_t disconnects = 0;
+    std::uint64_t replaced_dead = 0;
+    std::uint64_t replaced_dirty = 0;
+    std::uint64_t replaced_expired = 0;
+    std::uint64_t tls_resumed = 0;
+  } counters_;
+  /// Likewise; made with the first slot.
+  std::unique_ptr<histogram> create_time_;
 
   /// What belongs to `gets_` and became certain where nobody holds `mutex_`: after a check, and just before a
   /// handler. To count it earlier would be to take it back at times, and a scraper takes a counter that goes backwards

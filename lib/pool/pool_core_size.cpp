@@ -64,17 +64,21 @@ bool pool_core::retires(const slot& s) const noexcept {
 void pool_core::build_slot() {
   slot* s = nullptr;
   asio::any_io_executor ex;
+  bool is_first = false;
   {
     const std::lock_guard lock(mutex_);
     ex = ex_;
     s = unstarted_;
+    is_first = !create_time_;
   }
   if (!ex) return;
   std::unique_ptr<slot> fresh = s ? nullptr : std::make_unique<slot>(*this, ex);
+  std::unique_ptr<histogram> create_time = is_first ? std::make_unique<histogram>() : nullptr;
   {
     const std::lock_guard lock(mutex_);
     // Whoever closes stops all that he finds: none may come behind him.
     if (closed_) return;
+    if (create_time) create_time_ = std::move(create_time);
     if (fresh) {
       s = fresh.get();
       slots_.push_back(std::move(fresh));

@@ -127,7 +127,7 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
     }
     ++counters_.connects;
     if (resumed) ++counters_.tls_resumed;
-    counters_.create_time.record(took);
+    create_time_->record(took);
     // A lease may have ended since the stream was opened.
     if (s.owner() == slot_owner::idle) due_by(duty::look, later(now, shelf_.look_after()));
     waiting_room_.end_reached(dial_desk_.connections(), now, reached);

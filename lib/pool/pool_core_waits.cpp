@@ -38,7 +38,7 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
   for (;;) {
     w.result = take_idle<taker::waits>(where);
     if (w.result) break;
-    const std::lock_guard lock(mutex_);
+    locked lock(mutex_);
     // One came back since the look: nobody may queue behind an idle connection.
     if (!shelf_.is_empty() && waiting_room_.is_empty(line::lease)) continue;
     w.error = refusal(is_nothing(timeout));
@@ -54,9 +54,21 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
       if (!closed_) wish();
       break;
     }
-    due_by(duty::deadline, waiting_room_.enter(w, line::lease, timeout, env_->now()));
-    grow();
-    return;
+    if (waiting_room_.is_furnished()) {
+      due_by(duty::deadline, waiting_room_.enter(w, line::lease, timeout, env_->now()));
+      grow();
+      return;
+    }
+    lock.unlock();
+    std::unique_ptr<histogram> wait_time;
+    try {
+      wait_time = std::make_unique<histogram>();
+    } catch (...) {
+      w.destroy();
+      throw;
+    }
+    lock.lock();
+    waiting_room_.furnish(wait_time);
   }
   complete_now(w);
 }

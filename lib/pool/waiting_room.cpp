@@ -26,7 +26,7 @@ time_point waiting_room::enter(pool_waiter& w, line l, std::optional<duration> t
 void waiting_room::leave(pool_waiter& w, error_code ec, time_point now) noexcept {
   if (w.queue_ == &in(line::lease)) {
     w.waited_ = now - w.since_;
-    if (ec) wait_time_.record(w.waited_);
+    if (ec) wait_time_->record(w.waited_);
     if (--waiting_ == 0) emptied_ = true;
   } else if (w.queue_ == &in(line::up)) {
     let_go_ = true;
@@ -93,12 +93,17 @@ void waiting_room::end_unreachable(std::size_t size, error_code ec, time_point n
 }
 
 void waiting_room::had(const pool_waiter& w) noexcept {
-  wait_time_.record(w.waited_);
+  wait_time_->record(w.waited_);
   ++waits_;
 }
 
 void waiting_room::withdrew(const pool_waiter& w) noexcept {
-  wait_time_.record(w.waited_);
+  // It was given what was idle, and has not waited.
+  if (w.waited_ == duration::zero()) {
+    ++at_once_;
+  } else {
+    wait_time_->record(w.waited_);
+  }
   ++cancelled_;
 }
 
@@ -108,7 +113,8 @@ void waiting_room::report(cocp::stats& s) const {
   s.timeouts = timeouts_;
   s.cancelled = cancelled_;
   s.rejected = rejected_;
-  s.wait_time = wait_time_;
+  if (wait_time_) s.wait_time = *wait_time_;
+  s.wait_time.record(duration::zero(), at_once_);
 }
 
 }  // namespace cocp::detail

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -27,7 +28,14 @@ class waiting_room {
   /// What they wait for: a connection, first come, first served; that so many are up; that the pool has ended.
   enum class line : unsigned char { lease, up, end };
 
-  /// When its wait ends for its time; `max` if it does not.
+  /// False until somebody is about to wait for a connection the first time, who then brings the memory for what is
+  /// counted of waits.
+  bool is_furnished() const noexcept { return wait_time_ != nullptr; }
+  void furnish(std::unique_ptr<histogram>& with) noexcept {
+    if (!wait_time_) wait_time_ = std::move(with);
+  }
+
+  /// For a connection only if it is furnished. When its wait ends for its time; `max` if it does not.
   time_point enter(pool_waiter& w, line l, std::optional<duration> timeout, time_point now) noexcept;
 
   bool is_empty(line l) const noexcept { return l == line::lease ? waiting_ == 0 : in(l).empty(); }
@@ -57,7 +65,7 @@ class waiting_room {
   /// @{
   void refused_for_time() noexcept { refused(timeouts_); }
   void refused_for_length() noexcept { refused(rejected_); }
-  void refused_for_else() noexcept { wait_time_.record(duration::zero()); }
+  void refused_for_else() noexcept { ++at_once_; }
   /// The user has his connection.
   void had(const pool_waiter& w) noexcept;
   /// He was cancelled on the way to it.
@@ -82,7 +90,7 @@ class waiting_room {
   void end_up_if(Condition ends, error_code ec, time_point now, wait_list& ended) noexcept;
   void refused(std::uint64_t& counter) noexcept {
     ++counter;
-    wait_time_.record(duration::zero());
+    ++at_once_;
   }
 
   std::array<wait_list, 3> lines_;
@@ -95,7 +103,10 @@ class waiting_room {
   std::uint64_t timeouts_ = 0;
   std::uint64_t cancelled_ = 0;
   std::uint64_t rejected_ = 0;
-  histogram wait_time_;
+  /// Waits that took no time, and ended without a connection.
+  std::uint64_t at_once_ = 0;
+  /// Of the others.
+  std::unique_ptr<histogram> wait_time_;
 };
 
 }  // namespace cocp::detail

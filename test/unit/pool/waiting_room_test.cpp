@@ -36,6 +36,10 @@ struct fixture {
     ended.clear();
     return all;
   }
+  fixture() {
+    auto wait_time = std::make_unique<cocp::histogram>();
+    room.furnish(wait_time);
+  }
   void enter(someone& one, line l = line::lease, std::optional<cocp::duration> timeout = std::nullopt) {
     room.enter(one, l, timeout, {});
   }
