@@ -45,10 +45,10 @@ struct event {
   event_kind kind = event_kind::connected;
   /// `debug` for `closed`, `warning` for `connect_failed`, `disconnected` and `lease_overdue`, else `info`.
   severity level = severity::info;
-  /// The address as given in `connection_options`.
-  std::string_view address;
+  /// The address as given in `connection_options`, or to `pool::readdress`.
+  std::string_view address{};
   /// The cause; empty for `connected` and `closed`.
-  error_code error;
+  error_code error{};
   /// `connected` and `connect_failed`: the attempts that the endpoint has had since it was last up, this one included.
   unsigned attempt = 0;
   /// `connect_failed`, `disconnected` and `replaced`: the delay before the next attempt.
@@ -56,7 +56,9 @@ struct event {
   /// The cause in words where `error` alone does not say it, without the message of that; may be empty. Words from
   /// outside, as those of an exception that left `on_connect`, are cut off after 240 bytes, and control characters in
   /// them are escaped ("\\n", "\\x1b").
-  std::string_view reason;
+  std::string_view reason{};
+  /// What the endpoint is called: `connection_options::name`, or else the address. Empty: the address.
+  std::string_view name{};
 };
 
 /// The word for an `event_kind`, as in "connect_failed".
@@ -65,8 +67,8 @@ COCP_API std::string_view to_string(event_kind kind) noexcept;
 COCP_API std::string_view to_string(severity level) noexcept;
 
 /// Prints one line without a line feed, as in
-/// `warning connect_failed localhost:7: Connection refused (attempt 3, retry in 312 ms)`. Control characters are
-/// escaped.
+/// `warning connect_failed localhost:7: Connection refused (attempt 3, retry in 312 ms)`. The endpoint is
+/// called by its name. Control characters are escaped.
 COCP_API std::ostream& operator<<(std::ostream& out, const event& e);
 
 /// Receives events. Called on the executor of the pool or connection, from several threads at once if that executor

@@ -15,7 +15,8 @@ namespace cocp {
 
 /// A pool, and what to call it in `openmetrics`.
 struct named_pool {
-  /// Only looked at during the call. Empty: the pool's current address. What is not UTF-8 is printed as U+FFFD.
+  /// Only looked at during the call. Empty: what its `connection_options::name` says,
+  /// or else its current address. What is not UTF-8 is printed as U+FFFD.
   std::string_view name;
   /// Must live until the call has returned.
   const cocp::pool& pool;
@@ -58,9 +59,10 @@ struct named_pool {
 /// `cocp_replaced` also `cause`, which is `dead`, `dirty` or `expired`.
 ///
 /// \par Names of pools
-/// A pool is called what its `named_pool` says, or else its current address. The second pool of a call that has the
-/// same name gets `#2` after it, the third `#3` and so on (the next number if there is a pool of that name too), so
-/// that no series is there twice. Pools that share an address are better named: the number depends on their order.
+/// A pool is called what its `named_pool` says, or else its `connection_options::name`, or else its current address.
+/// The second pool of a call that has the same name gets `#2` after it, the third `#3` and so on (the next number if
+/// there is a pool of that name too), so that no series is there twice. Pools that share an address are better named:
+/// the number depends on their order.
 ///
 /// \par Buckets
 /// A bucket's `le` is 2^n - 1 ns in seconds, n being 16 to 35 (66 us to 34 s): these are ends of buckets of
@@ -74,7 +76,7 @@ struct named_pool {
 /// affair. May throw `std::bad_alloc`, and has then written nothing.
 COCP_API void openmetrics(std::ostream& out, std::span<const named_pool> pools);
 
-/// The same, each with its address for a name. No pointer is null.
+/// The same, each with its own name, or its address. No pointer is null.
 COCP_API void openmetrics(std::ostream& out, std::span<const pool* const> pools);
 
 /// The same for pools as they are: `openmetrics(std::cout, users, orders)`.

@@ -63,6 +63,10 @@ struct connection_options {
   /// `boost::asio::error::operation_not_supported`, as Asio's resolver does.
   std::string address{};
 
+  /// What events as text (`operator<<`, `log_to`), metrics and the texts of errors call the endpoint, whatever
+  /// `pool::readdress` makes of its address. Any text; empty: the current address.
+  std::string name{};
+
   /// The limit of one whole attempt: name lookup, connect, TLS and `on_connect`; and of each hook of a pool. More than
   /// zero. Without it, an attempt or a hook whose peer never answers holds its place for ever.
   std::optional<duration> connect_timeout = std::chrono::seconds(5);

@@ -49,7 +49,7 @@ std::string_view to_string(severity level) noexcept {
 
 std::ostream& operator<<(std::ostream& out, const event& e) {
   out << to_string(e.level) << ' ' << to_string(e.kind) << ' ';
-  detail::print_escaped(out, e.address);
+  detail::print_escaped(out, e.name.empty() ? e.address : e.name);
   if (e.error || !e.reason.empty()) out << ": ";
   detail::print_error(out, e.error, e.reason);
   const bool retries = e.retry_in > duration::zero();

@@ -55,7 +55,7 @@ void do_or_wait(F f) {
 }
 
 /// Kept by what it is a part of.
-endpoint_label label_of(const std::shared_ptr<const destination>& to) { return {to, &to->text}; }
+endpoint_label label_of(const std::shared_ptr<const destination>& to) { return {to, &to->name}; }
 
 asio::awaitable<failure> call(const handshake& h, connection& c) {
   try {
@@ -80,7 +80,9 @@ supervisor::supervisor(const asio::any_io_executor& ex, const connection_options
       env_(context_service::of(ex).environment()),
       ex_(ex),
       strand_(make_serial(ex)),
-      channel_(kept_channel::make(ex, env_, this, use, std::make_shared<const std::string>(options.address))),
+      channel_(kept_channel::make(
+          ex, env_, this, use,
+          std::make_shared<const std::string>(options.name.empty() ? options.address : options.name))),
       alarm_(ex, *env_),
       watchdog_(env_->make_timer(ex)) {
   context_service::of(ex).add(*this);
@@ -182,7 +184,7 @@ asio::awaitable<void> supervisor::go_on() {
       // What was not wanted was closed before.
       if (client_.is_wanted()) {
         to_ = client_.target();
-        tell(options_.logger, {event_kind::closed, severity::debug, to_->text, {}, 0, {}, {}});
+        tell_event({.kind = event_kind::closed, .level = severity::debug});
       }
       phase_ = phase::ended;
       client_.on_stopped();
@@ -221,13 +223,17 @@ void supervisor::end_attempt(attempt a) noexcept {
     channel_->note(a.error);
     const duration delay = client_.on_attempt_failed(a.error, a.reason);
     const unsigned failures = client_.failures();
-    tell(options_.logger,
-         {event_kind::connect_failed, severity::warning, to_->text, a.error, failures, delay, a.reason});
+    tell_event({.kind = event_kind::connect_failed,
+                .level = severity::warning,
+                .error = a.error,
+                .attempt = failures,
+                .retry_in = delay,
+                .reason = a.reason});
     return;
   }
   since_ = env_->now();
   const unsigned attempts = client_.failures() + 1;
-  tell(options_.logger, {event_kind::connected, severity::info, to_->text, {}, attempts, {}, {}});
+  tell_event({.kind = event_kind::connected, .level = severity::info, .attempt = attempts});
   const bool resumed = a.connected->resumed();
   // False if it was closed meanwhile.
   if (!channel_->open(a.connected, label_of(to_))) return;
@@ -247,20 +253,31 @@ void supervisor::note_lost() noexcept {
   tell_loss(why, client_.on_down(why, early));
 }
 
+void supervisor::tell_event(event e) const noexcept {
+  e.address = to_->text;
+  e.name = to_->name;
+  tell(options_.logger, e);
+}
+
 void supervisor::tell_loss(const loss& why, duration delay) const noexcept {
+  event e{.error = why.cause, .retry_in = delay, .reason = why.reason};
   switch (why.kind) {
     case ending::lost:
-      tell(options_.logger, {event_kind::disconnected, severity::warning, to_->text, why.cause, 0, delay, why.reason});
+      e.kind = event_kind::disconnected;
+      e.level = severity::warning;
       break;
     case ending::dirty:
     case ending::dead:
     case ending::aged:
     case ending::moved:
-      tell(options_.logger, {event_kind::replaced, severity::info, to_->text, why.cause, 0, delay, why.reason});
+      e.kind = event_kind::replaced;
       break;
     case ending::surplus:
-      tell(options_.logger, {event_kind::closed, severity::debug, to_->text, why.cause, 0, {}, why.reason});
+      e.kind = event_kind::closed;
+      e.level = severity::debug;
+      e.retry_in = {};
   }
+  tell_event(e);
 }
 
 asio::awaitable<supervisor::attempt> supervisor::try_once() {

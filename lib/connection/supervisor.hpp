@@ -139,6 +139,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   asio::awaitable<void> until_lost();
   /// Until its user has given it up, or the loop is to end.
   asio::awaitable<void> until_drained();
+  /// With what is the same in all.
+  void tell_event(event e) const noexcept;
   void tell_loss(const loss& why, duration delay) const noexcept;
   /// Sleeps until something changes, or until `t`.
   asio::awaitable<void> rest(time_point t);

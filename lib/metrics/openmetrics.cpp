@@ -22,7 +22,7 @@ std::vector<detail::pool_snapshot> look_at(std::span<const named_pool> pools) {
   for (const named_pool& p : pools) {
     const detail::pool_core& core = detail::core_of(p.pool);
     // Before it is made unique: different bytes may become the same.
-    const std::string wanted = detail::to_utf8(p.name.empty() ? core.current_address()->text : p.name);
+    const std::string wanted = detail::to_utf8(p.name.empty() ? core.current_address()->name : p.name);
     auto [name, is_new] = names.insert(wanted);
     for (unsigned n = 2; !is_new; ++n) std::tie(name, is_new) = names.insert(wanted + '#' + std::to_string(n));
     result.push_back({*name, core.stats(), core.options().report_leases.has_value()});

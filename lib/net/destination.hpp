@@ -8,6 +8,7 @@
 #include <cocp/options.hpp>
 
 #include <memory>
+#include <string>
 
 namespace cocp::detail {
 
@@ -15,6 +16,8 @@ class tls_sessions;
 
 /// What attempts to connect have in common.
 struct destination : address {
+  /// What it is called: the user's name for it, or else its text.
+  std::string name;
   /// What was agreed on with the peer before; null without TLS.
   std::shared_ptr<tls_sessions> sessions;
   /// Which of its addresses have failed.

@@ -11,11 +11,11 @@
 
 namespace cocp::detail {
 
-std::string explain(const char* what, std::string_view address, error_code ec, std::optional<duration> waited,
+std::string explain(const char* what, std::string_view name, error_code ec, std::optional<duration> waited,
                     const situation& s) {
   std::ostringstream out;
   out << what << ": no connection to ";
-  print_escaped(out, address);
+  print_escaped(out, name);
   const bool was_limit = ec == errc::timed_out && waited;
   if (was_limit) {
     out << " within " << to_text(*waited);

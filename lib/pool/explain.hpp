@@ -28,7 +28,7 @@ struct situation {
 
 /// As in "get: no connection to localhost:7 within 30 s (size 10: 1 up, 0 leased, 1 in hooks, 3 waiting; last error:
 /// Connection refused, 3.2 s ago)". `waited`: the limit of the wait, if it had one.
-std::string explain(const char* what, std::string_view address, error_code ec, std::optional<duration> waited,
+std::string explain(const char* what, std::string_view name, error_code ec, std::optional<duration> waited,
                     const situation& s);
 
 }  // namespace cocp::detail

@@ -231,7 +231,7 @@ std::string pool_core::explain(const char* what, error_code ec, std::optional<du
       now.age = env_->now() - now.last.at;
     }
   }
-  return detail::explain(what, to->text, ec, waited, now);
+  return detail::explain(what, to->name, ec, waited, now);
 }
 
 }  // namespace cocp::detail

@@ -28,14 +28,18 @@ constexpr std::size_t timeouts_per_turn = 256;
 constexpr duration unread_look_interval = std::chrono::seconds(1);
 
 /// In memory of its own: nothing here may fail.
-void tell_lease(const connection_options& options, const address& to, const ledger::report& r) noexcept {
+void tell_lease(const connection_options& options, const destination& to, const ledger::report& r) noexcept {
   std::array<char, 1024> text{};
   const int n = std::snprintf(text.data(), text.size(), "taken at %s:%lu (%s), held for %.3f s", r.where.file_name(),
                               static_cast<unsigned long>(r.where.line()), r.where.function_name(),
                               std::chrono::duration<double>(r.held).count());
   const std::size_t size = n < 0 ? 0 : std::min(static_cast<std::size_t>(n), text.size() - 1);
   const severity level = r.kind == event_kind::lease_overdue ? severity::warning : severity::info;
-  tell(options.logger, {r.kind, level, to.text, {}, 0, {}, std::string_view(text.data(), size)});
+  tell(options.logger, {.kind = r.kind,
+                        .level = level,
+                        .address = to.text,
+                        .reason = std::string_view(text.data(), size),
+                        .name = to.name});
 }
 
 }  // namespace

@@ -13,8 +13,8 @@ logger recording_logger::log() const {
     std::ostringstream line;
     line << e;
     const std::lock_guard lock(state->mutex);
-    state->entries.push_back(
-        {e.kind, std::string(e.address), e.error, e.attempt, e.retry_in, std::string(e.reason), std::move(line).str()});
+    state->entries.push_back({e.kind, std::string(e.address), e.error, e.attempt, e.retry_in, std::string(e.reason),
+                              std::move(line).str(), std::string(e.name)});
   };
 }
 

@@ -37,6 +37,7 @@ class recording_logger {
     duration retry_in;
     std::string reason;
     std::string line;
+    std::string name;
   };
 
   /// For `connection_options::logger`. What it records outlives this.

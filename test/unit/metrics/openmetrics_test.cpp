@@ -102,6 +102,13 @@ struct quaint_numbers : std::numpunct<char> {
 
 BOOST_AUTO_TEST_SUITE(openmetrics_)
 
+BOOST_AUTO_TEST_CASE(a_pool_is_called_what_its_options_say) {
+  pool_world w({.size = 1}, {.name = "the db"});
+  std::ostringstream out;
+  cocp::openmetrics(out, *w.pool);
+  BOOST_TEST(out.str().find("pool_name=\"the db\"") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(without_pools_is_only_its_end) {
   BOOST_TEST(print() == "# EOF\n");
   BOOST_TEST(print(std::vector<const cocp::pool*>()) == "# EOF\n");

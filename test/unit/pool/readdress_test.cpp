@@ -302,6 +302,55 @@ BOOST_AUTO_TEST_CASE(of_a_closed_pool_does_nothing) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(name)
+
+BOOST_AUTO_TEST_CASE(is_what_events_and_errors_call_the_endpoint_whatever_its_address) {
+  pool_world w({.size = 1}, {.name = "the db"});
+  w.settle();
+  w.pool->readdress("10.0.0.2:7");
+  w.settle();
+  const auto first = w.log.entries().front();
+  const auto last = w.log.entries().back();
+  BOOST_TEST(first.line == "info connected the db (attempt 1)");
+  BOOST_TEST(first.address == "10.0.0.1:7");
+  BOOST_TEST(first.name == "the db");
+  BOOST_TEST(last.address == "10.0.0.2:7");
+  BOOST_TEST(last.name == "the db");
+  auto lease = w.take();
+  auto refused = w.watch(w.pool->get(0s));
+  char byte = 0;
+  auto failed = w.watch(lease->read_some(asio::buffer(&byte, 1)));
+  w.settle();
+  w.peer().fin();
+  w.settle();
+  BOOST_TEST(refused->what.starts_with("get: no connection to the db within 0 "), refused->what);
+  BOOST_TEST(failed->what == "read_some the db: End of file");
+}
+
+BOOST_AUTO_TEST_CASE(is_the_address_unless_there_is_one) {
+  pool_world w;
+  w.settle();
+  w.pool->readdress("10.0.0.2:7");
+  w.settle();
+  BOOST_TEST(w.log.entries().front().name == "10.0.0.1:7");
+  BOOST_TEST(w.log.entries().back().name == "10.0.0.2:7");
+}
+
+BOOST_AUTO_TEST_CASE(is_that_of_a_connection_that_stands_alone_too) {
+  world w;
+  w.net().default_result = connect_result::refused;
+  recording_logger log;
+  cocp::connection c(w.io(), {.address = "10.0.0.1:7", .name = "the db", .logger = log.log()});
+  c.expires_after(1s);
+  auto failed = w.watch(c.ready());
+  w.advance(2s);
+  BOOST_TEST(failed->what.starts_with("ready the db: "), failed->what);
+  BOOST_TEST(log.entries().front().line.starts_with("warning connect_failed the db: Connection refused"));
+  c.close();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(retry_now)
 
 BOOST_AUTO_TEST_CASE(ends_the_backoff_delay) {
