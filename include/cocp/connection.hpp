@@ -58,8 +58,8 @@ class supervisor;
 /// "read localhost:7: End of file".
 ///
 /// \par Thread safety
-/// As for an Asio socket: one user at a time. `close`, `is_connected`, `generation` and `last_error` may be called from
-/// any thread.
+/// As for an Asio socket: one user at a time. `close`, `is_connected`, `generation`, `id` and `last_error` may be
+/// called from any thread.
 /// \par Cancellation
 /// Operations honour the handler's cancellation slot as Asio's sockets do, and all of its types while they wait. A
 /// cancelled operation leaves the stream up, and a lease dirty. The slot may go before the operation has ended, or
@@ -174,6 +174,17 @@ class COCP_API connection {
   bool is_connected() const noexcept { return channel_->is_usable(); }
   /// The number of connects made so far.
   std::uint64_t generation() const noexcept { return channel_->generation(); }
+  /// The number of the stream among all that this process has dialled, from 1: the same in `on_connect`, leases, hooks,
+  /// `lease_info` and events. No other stream has it before or afterwards. 0 while down.
+  std::uint64_t id() const noexcept { return channel_->id(); }
+  /// OpenSSL's handle of the stream, to ask what was agreed on: the peer's certificate, the version, the protocol
+  /// (ALPN). Null without TLS, before its handshake (see `tls_options::before`), and while down.
+  /// \par Lifetime
+  /// As the stream: until the lease ends, `ready()` is called, or an operation has failed.
+  /// \par Thread safety
+  /// OpenSSL serves one thread at a time: only for `on_connect`, other hooks and the holder of the lease, and only
+  /// while no operation is outstanding.
+  ssl_st* native_tls() const noexcept { return channel_->native_tls(); }
   /// Why the last attempt or stream ended; empty if none has.
   error_code last_error() const { return channel_->last_error(); }
   /// The peer's address; empty while not connected.

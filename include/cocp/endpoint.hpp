@@ -42,6 +42,8 @@ class COCP_API endpoint : public boost::asio::generic::stream_protocol::endpoint
   std::string path() const;
   /// The same address in Asio's type for TCP; empty if this is no IP address.
   operator boost::asio::ip::tcp::endpoint() const;
+  /// The same address in Asio's type for Unix-domain sockets; empty if this is of none.
+  operator boost::asio::local::stream_protocol::endpoint() const;
 };
 
 /// Prints `127.0.0.1:80`, `[::1]:80`, `unix:/path`, `unix:@name`, or the family's number.

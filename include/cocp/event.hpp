@@ -6,6 +6,7 @@
 #include <cocp/export.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <iosfwd>
 #include <string_view>
@@ -57,6 +58,9 @@ struct event {
   /// outside, as those of an exception that left `on_connect`, are cut off after 240 bytes, and control characters in
   /// them are escaped ("\\n", "\\x1b").
   std::string_view reason{};
+  /// The number of the stream (see `connection::id`); 0 if there was none: an attempt that ended before it had
+  /// connected, or a connection closed while it was down.
+  std::uint64_t id = 0;
   /// What the endpoint is called: `connection_options::name`, or else the address. Empty: the address.
   std::string_view name{};
 };

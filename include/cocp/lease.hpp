@@ -8,6 +8,7 @@
 #include <boost/assert.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <source_location>
 #include <utility>
 
@@ -27,6 +28,8 @@ struct lease_info {
   duration held{};
   /// The peer of its connection; empty while that is down.
   endpoint remote_endpoint;
+  /// The number of its stream (see `connection::id`); 0 while that is down.
+  std::uint64_t id = 0;
 };
 
 /// The right to use one connection of a pool. It puts itself back when it is destroyed.

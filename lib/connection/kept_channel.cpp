@@ -131,6 +131,16 @@ endpoint kept_channel::remote_endpoint() const {
   return is_up() ? raw_.get()->remote_endpoint() : endpoint();
 }
 
+std::uint64_t kept_channel::id() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return is_usable() ? raw_.get()->id() : 0;
+}
+
+ssl_st* kept_channel::native_tls() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return is_usable() ? raw_.get()->native_tls() : nullptr;
+}
+
 std::exception_ptr kept_channel::wait_failure(const char* what, error_code ec) const noexcept {
   try {
     const std::lock_guard lock(mutex_);

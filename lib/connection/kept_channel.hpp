@@ -100,6 +100,8 @@ class kept_channel final : public channel, private limit_owner {
   void close_use() noexcept override;
   error_code last_error() const override;
   endpoint remote_endpoint() const override;
+  std::uint64_t id() const noexcept override;
+  ssl_st* native_tls() const noexcept override;
   std::exception_ptr wait_failure(const char* what, error_code ec) const noexcept override;
 
  private:

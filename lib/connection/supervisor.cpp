@@ -176,6 +176,7 @@ asio::awaitable<void> supervisor::go_on() {
       co_await until_drained();
       if (stopping()) break;
       channel_->take().reset();
+      id_ = 0;
       phase_ = phase::down;
       break;
     case phase::stopped:
@@ -228,11 +229,13 @@ void supervisor::end_attempt(attempt a) noexcept {
                 .error = a.error,
                 .attempt = failures,
                 .retry_in = delay,
-                .reason = a.reason});
+                .reason = a.reason,
+                .id = a.id});
     return;
   }
   since_ = env_->now();
   const unsigned attempts = client_.failures() + 1;
+  id_ = a.id;
   tell_event({.kind = event_kind::connected, .level = severity::info, .attempt = attempts});
   const bool resumed = a.connected->resumed();
   // False if it was closed meanwhile.
@@ -256,6 +259,7 @@ void supervisor::note_lost() noexcept {
 void supervisor::tell_event(event e) const noexcept {
   e.address = to_->text;
   e.name = to_->name;
+  if (e.id == 0) e.id = id_;
   tell(options_.logger, e);
 }
 
@@ -289,6 +293,7 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
     // It became so before there was a watch to end.
     if (client_.is_moot()) drop_attempt();
     a.connected = co_await dial(*env_, ex_, options_, *to_, reached_);
+    a.id = a.connected->id();
     if (options_.on_connect) co_await shake_hands(a);
     if (a.connected) a.error = first_look(*a.connected);
   } catch (const boost::system::system_error& e) {

@@ -15,6 +15,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -103,6 +104,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
     std::string reason;
     /// It was ended by `drop_attempt`.
     bool dropped = false;
+    /// Of the stream, as soon as it is connected.
+    std::uint64_t id = 0;
   };
 
   /// Where the loop is. It ends only with `ended`, or with its context: what a lack of memory interrupts, and be it the
@@ -179,6 +182,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   std::shared_ptr<const destination> to_;
   /// Where the last attempt came to, if anywhere. Only on `strand_`.
   std::optional<endpoint> reached_;
+  /// Of the stream that is up, or was; 0 when that has gone. Only on `strand_`.
+  std::uint64_t id_ = 0;
   std::shared_ptr<kept_channel> channel_;
   alarm alarm_;
   std::atomic<bool> stopping_{false};

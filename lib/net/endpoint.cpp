@@ -43,6 +43,11 @@ endpoint::operator boost::asio::ip::tcp::endpoint() const {
   return copy_as<boost::asio::ip::tcp::endpoint>(*this);
 }
 
+endpoint::operator boost::asio::local::stream_protocol::endpoint() const {
+  if (protocol().family() != AF_UNIX) return {};
+  return copy_as<boost::asio::local::stream_protocol::endpoint>(*this);
+}
+
 std::ostream& operator<<(std::ostream& out, const endpoint& e) {
   if (e.is_ip()) return out << boost::asio::ip::tcp::endpoint(e);
   if (e.protocol().family() == AF_UNIX) return out << "unix:" << e.path();

@@ -143,8 +143,8 @@ class tls_stream final : public stream {
     op->launch([this](auto token) { tls_.async_handshake(asio::ssl::stream_base::client, std::move(token)); },
                [this](error_code& ec) {
                  ec = why(ec);
-                 orderly_ = !ec;
-                 if (!orderly_) return;
+                 orderly_ = agreed_ = !ec;
+                 if (!agreed_) return;
                  // What is resumed is no better than what it was made with, however new its ticket is.
                  if (!resumed()) until_ = end_of_chain(engine_);
                  note_session();
@@ -152,6 +152,7 @@ class tls_stream final : public stream {
   }
 
   bool resumed() const noexcept override { return ::SSL_session_reused(engine_) == 1; }
+  ssl_st* native_tls() noexcept override { return agreed_ ? engine_ : nullptr; }
 
   void async_read_some(asio::mutable_buffer buffer, io_handler handler) override {
     auto op = std::make_shared<engine_operation<io_handler, error_code, std::size_t>>(strand_, std::move(handler));
@@ -266,7 +267,9 @@ class tls_stream final : public stream {
   tls_strand strand_;
   const std::shared_ptr<tls_sessions> sessions_;
   const bool verify_;
-  /// Agreed on, and nothing has failed since.
+  /// The handshake has succeeded.
+  bool agreed_ = false;
+  /// The same, and nothing has failed since.
   bool orderly_ = false;
   /// What a look found, which the next read gets.
   std::optional<unsigned char> seen_;

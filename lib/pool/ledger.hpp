@@ -10,6 +10,7 @@
 
 #include <boost/intrusive/list.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -36,6 +37,7 @@ class ledger {
     /// Of the lease whose return is to be told.
     std::source_location returned_where_;
     duration returned_after_{};
+    std::uint64_t returned_id_ = 0;
   };
 
   /// What is to be told of a lease: that it is out for too long, or is back after it was.
@@ -43,6 +45,10 @@ class ledger {
     event_kind kind;
     std::source_location where;
     duration held;
+    /// Whose it is, or was.
+    const entry* whose;
+    /// The number of the stream that it had when it came back.
+    std::uint64_t id = 0;
   };
 
   explicit ledger(const std::optional<lease_report>& what)
@@ -57,15 +63,16 @@ class ledger {
   /// It was not fit for use, and nobody has it.
   void not_given(entry& e) noexcept { out_.erase(out_list::s_iterator_to(e)); }
   void withdrawn(entry& e) noexcept { e.withdrawn_ = true; }
-  /// True if there is something to tell of it.
-  bool returned(entry& e, time_point now) noexcept;
+  /// True if there is something to tell of it. `id`: the number of its stream.
+  bool returned(entry& e, std::uint64_t id, time_point now) noexcept;
 
   /// One thing that is to be told, if there is any.
   std::optional<report> next_report(time_point now) noexcept;
   /// When there is something to tell; `max` if never.
   time_point next_time() const noexcept;
 
-  /// Calls `f(entry, lease_info)` for all leases that are out; the info lacks the peer.
+  /// Calls `f(entry, lease_info)` for all leases that are out; the info lacks the peer and
+  /// the stream's number.
   template <class Function>
   void for_each(time_point now, Function f) const {
     for (const out_list* l : {&overdue_, &out_}) {

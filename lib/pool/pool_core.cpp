@@ -207,7 +207,9 @@ std::vector<lease_info> pool_core::leases() const {
   result.reserve(census_.count(slot_owner::leased));
   // The time, not before: one could be taken in between, later than that.
   ledger_.for_each(env_->now(), [&result](const ledger::entry& e, lease_info info) {
-    info.remote_endpoint = static_cast<const slot&>(e).users().remote_endpoint();
+    const kept_channel& users = static_cast<const slot&>(e).users();
+    info.remote_endpoint = users.remote_endpoint();
+    info.id = users.id();
     result.push_back(std::move(info));
   });
   return result;

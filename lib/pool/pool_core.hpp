@@ -133,8 +133,9 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// Each ends `lock`, which is on `mutex_`. This may be gone afterwards if the caller does not hold it.
   /// @{
 
-  /// The rest of `give_back`, of a lease that needs thought. Not inline: that would cost the others registers.
-  [[gnu::noinline]] void end_lease(locked lock, slot& s, leftover left) noexcept;
+  /// The rest of `give_back`, of a lease that needs thought; `id`: its stream's, for the ledger. Not inline: that would
+  /// cost the others registers.
+  [[gnu::noinline]] void end_lease(locked lock, slot& s, leftover left, std::uint64_t id) noexcept;
   /// Gives a slot that is `moving` to whoever is next.
   void place(locked lock, slot& s) noexcept;
   /// Gives a slot that is `moving` to its supervisor, to run the hook.
@@ -238,14 +239,14 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   asio::any_io_executor ex_;
   alarm alarm_;
 
-  /// Grows only. A slot is made when it is wanted for the first time. Guarded by `mutex_`; they outlive the rooms, which
-  /// have them in lists.
+  /// Grows only. A slot is made when it is wanted for the first time. Guarded by `mutex_`; they outlive the rooms,
+  /// which have them in lists.
   std::vector<std::unique_ptr<slot>> slots_;
 
   /// \name What get and put of an idle connection use
   ///
-  /// What they write is in one line of the caches, and the mutex in another: who waits for it looks at it, and is not to
-  /// take away the line that its owner writes.
+  /// What they write is in one line of the caches, and the mutex in another: who waits for it looks at it, and is not
+  /// to take away the line that its owner writes.
   /// @{
   alignas(64) mutable adaptive_mutex mutex_;
   /// All below is guarded by `mutex_`.

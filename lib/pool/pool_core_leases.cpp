@@ -124,6 +124,7 @@ inline void pool_core::give_back(slot& s, lease::way how) noexcept {
     // Only the destructor can be part of an unwinding, and only the thread that unwinds knows of it.
     return how == lease::way::destroyed && !self.options_.keep_on_exception && std::uncaught_exceptions() > 0;
   };
+  const std::uint64_t id = self.ledger_.is_kept() ? s.users().id() : 0;
   const leftover left = s.users().end_use(spoiled, how == lease::way::discarded, self.options_.one_way);
   locked lock(self.mutex_);
   self.shelf_.came_back(s, left != leftover::unused, self.tick_);
@@ -134,12 +135,12 @@ inline void pool_core::give_back(slot& s, lease::way how) noexcept {
     self.note_idle(s);
     return;
   }
-  self.end_lease(std::move(lock), s, left);
+  self.end_lease(std::move(lock), s, left, id);
 }
 
-void pool_core::end_lease(locked lock, slot& s, leftover left) noexcept {
+void pool_core::end_lease(locked lock, slot& s, leftover left, std::uint64_t id) noexcept {
   if (ledger_.is_kept()) {
-    if (ledger_.returned(s, env_->now())) due_by(duty::report, ledger_.next_time());
+    if (ledger_.returned(s, id, env_->now())) due_by(duty::report, ledger_.next_time());
   }
   // If it is down its supervisor may have brought it back by now, and then it has left it to the lease.
   if (!is_clean(left) && !s.users().is_up()) {

@@ -39,6 +39,7 @@ void tell_lease(const connection_options& options, const destination& to, const 
                         .level = level,
                         .address = to.text,
                         .reason = std::string_view(text.data(), size),
+                        .id = r.id,
                         .name = to.name});
 }
 
@@ -225,6 +226,7 @@ void pool_core::report_leases() noexcept {
         due_at(duty::report, ledger_.next_time());
         return;
       }
+      if (next->kind == event_kind::lease_overdue) next->id = static_cast<const slot&>(*next->whose).users().id();
       to = to_;
     }
     tell_lease(dial_options_, *to, *next);

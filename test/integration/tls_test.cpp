@@ -113,6 +113,11 @@ BOOST_DATA_TEST_CASE(bytes_go_to_and_fro, data::make({tls_version::tls_1_2, tls_
     }
     BOOST_TEST(pool.stats().connects == 2u);
     BOOST_TEST(pool.stats().replaced_dirty == 0u);
+    {
+      cocp::lease conn = co_await pool.get();
+      const int agreed = version == tls_version::tls_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION;
+      BOOST_TEST(::SSL_version(conn->native_tls()) == agreed);
+    }
     co_await pool.drain();
   });
   BOOST_TEST(server.seen().sessions == 2u);

@@ -14,7 +14,7 @@ logger recording_logger::log() const {
     line << e;
     const std::lock_guard lock(state->mutex);
     state->entries.push_back({e.kind, std::string(e.address), e.error, e.attempt, e.retry_in, std::string(e.reason),
-                              std::move(line).str(), std::string(e.name)});
+                              std::move(line).str(), std::string(e.name), e.id});
   };
 }
 

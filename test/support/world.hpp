@@ -38,6 +38,7 @@ class recording_logger {
     std::string reason;
     std::string line;
     std::string name;
+    std::uint64_t id;
   };
 
   /// For `connection_options::logger`. What it records outlives this.

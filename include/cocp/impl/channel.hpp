@@ -104,6 +104,9 @@ class COCP_API channel : public wait_owner, public std::enable_shared_from_this<
   std::uint64_t generation() const noexcept { return raw_.generation(); }
   virtual error_code last_error() const = 0;
   virtual endpoint remote_endpoint() const = 0;
+  /// Both of the stream that may be used; 0 and null if there is none.
+  virtual std::uint64_t id() const noexcept = 0;
+  virtual ssl_st* native_tls() const noexcept = 0;
   /// For what `wait` has ended with `ec`.
   virtual std::exception_ptr wait_failure(const char* what, error_code ec) const noexcept = 0;
   const asio::any_io_executor& get_executor() const noexcept { return raw_.get_executor(); }

@@ -11,6 +11,10 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 
 #include <cstddef>
+#include <cstdint>
+
+/// OpenSSL's, as its headers declare it.
+struct ssl_st;
 
 namespace cocp::detail {
 
@@ -35,10 +39,13 @@ enum class peek_result { quiet, unread, dead };
 /// nothing, and the latter closes the child's descriptor.
 class COCP_API stream {
  public:
-  stream() = default;
+  stream() noexcept;
   stream(const stream&) = delete;
   stream& operator=(const stream&) = delete;
   virtual ~stream() = default;
+
+  /// Its number among all streams of this process, from 1.
+  std::uint64_t id() const noexcept { return id_; }
 
   /// The socket, if this stream is nothing but a socket.
   virtual plain_socket* plain() noexcept { return nullptr; }
@@ -52,6 +59,8 @@ class COCP_API stream {
   virtual void async_handshake(wait_handler) {}
   /// True if the handshake took up what had been agreed on before.
   virtual bool resumed() const noexcept { return false; }
+  /// What it has agreed on with its peer, behind the handshake; null if there was none.
+  virtual ssl_st* native_tls() noexcept { return nullptr; }
 
   virtual void async_read_some(asio::mutable_buffer buffer, io_handler handler) = 0;
   virtual void async_write_some(asio::const_buffer buffer, io_handler handler) = 0;
@@ -70,6 +79,9 @@ class COCP_API stream {
   virtual void shutdown() noexcept = 0;
 
   virtual endpoint remote_endpoint() const = 0;
+
+ private:
+  const std::uint64_t id_;
 };
 
 }  // namespace cocp::detail

@@ -54,24 +54,25 @@ BOOST_AUTO_TEST_CASE(tells_of_the_return_only_if_it_was_overdue) {
   book.given(a, here, time_point(0s));
   book.given(b, here, time_point(5s));
   BOOST_TEST(book.next_report(time_point(10s)).has_value());
-  BOOST_TEST(!book.returned(b, time_point(11s)));
-  BOOST_TEST(book.returned(a, time_point(12s)));
+  BOOST_TEST(!book.returned(b, 7, time_point(11s)));
+  BOOST_TEST(book.returned(a, 7, time_point(12s)));
   BOOST_TEST((book.next_time() <= time_point(12s)));
   const auto r = book.next_report(time_point(12s));
   BOOST_TEST_REQUIRE(r.has_value());
   BOOST_TEST((r->kind == event_kind::lease_returned));
   BOOST_TEST((r->held == 12s));
+  BOOST_TEST(r->id == 7u);
   BOOST_TEST(!book.next_report(time_point(1h)));
 }
 
 BOOST_AUTO_TEST_CASE(tells_of_a_return_although_the_connection_is_out_again) {
   book.given(a, here, time_point(0s));
   BOOST_TEST(book.next_report(time_point(10s)).has_value());
-  book.returned(a, time_point(11s));
+  book.returned(a, 7, time_point(11s));
   book.given(a, here, time_point(11s));
   BOOST_TEST((book.next_report(time_point(11s))->kind == event_kind::lease_returned));
   BOOST_TEST((book.next_time() == time_point(21s)));
-  book.returned(a, time_point(11s));
+  book.returned(a, 7, time_point(11s));
 }
 
 BOOST_AUTO_TEST_CASE(shows_who_has_what_overdue_or_not) {
@@ -79,7 +80,7 @@ BOOST_AUTO_TEST_CASE(shows_who_has_what_overdue_or_not) {
   book.given(b, here, time_point(5s));
   BOOST_TEST(book.next_report(time_point(10s)).has_value());
   BOOST_TEST((out() == std::vector<const ledger::entry*>{&a, &b}));
-  book.returned(a, time_point(11s));
+  book.returned(a, 7, time_point(11s));
   BOOST_TEST((out() == std::vector<const ledger::entry*>{&b}));
   book.not_given(b);
   BOOST_TEST(out().empty());
@@ -87,10 +88,10 @@ BOOST_AUTO_TEST_CASE(shows_who_has_what_overdue_or_not) {
 
 BOOST_AUTO_TEST_CASE(counts_how_long_leases_were_held_by_somebody) {
   book.given(a, here, time_point(0s));
-  book.returned(a, time_point(2s));
+  book.returned(a, 7, time_point(2s));
   book.given(a, here, time_point(2s));
   book.withdrawn(a);
-  book.returned(a, time_point(3s));
+  book.returned(a, 7, time_point(3s));
   book.given(b, here, time_point(3s));
   book.not_given(b);
   BOOST_TEST(book.use_time().count() == 1u);
