@@ -170,6 +170,31 @@ class COCP_API connection {
   /// the pool's. In a hook, which has only one stream, the loss's error.
   boost::asio::awaitable<void> ready();
 
+  /// What this protocol keeps with the stream: prepared statements, a read buffer. There is one of each type, made with
+  /// its default constructor when it is first asked for. It is the same in `on_connect`, in leases and in hooks, and no
+  /// other stream has it: behind a redial there is another. While the stream is down it is that of the last one, and
+  /// before the first connect one of its own.
+  ///
+  /// A type that is hidden in each of several shared libraries (as with `-fvisibility=hidden`) is another type in each.
+  /// \par Lifetime
+  /// Destroyed with the stream, the youngest first: on the executor, by whoever keeps the stream connected, under no
+  /// lock. With the context if that ends first, and, where there is no memory to hand it over, where the stream ends.
+  /// A reference holds until the lease ends or `ready()` returns without an error, in a hook until that returns; of a
+  /// connection that stands alone until the next `session()` behind a redial.
+  /// \par Exceptions
+  /// What the constructor throws, and `std::bad_alloc`: then there is none, and the next call tries again.
+  template <class T>
+  T& session() {
+    static_assert(std::is_object_v<T> && std::is_same_v<T, std::remove_cv_t<T>>, "a session is an object of its own");
+    static_assert(std::is_nothrow_destructible_v<T>, "a session goes with its stream, and nobody is there to catch");
+    const void* const key = &detail::session_key<T>;
+    if (void* const known = channel_->find_session(key)) return *static_cast<T*>(known);
+    auto made = std::make_unique<detail::session_of<T>>();
+    T& value = made->value;
+    channel_->keep_session(std::move(made));
+    return value;
+  }
+
   /// True if the stream is up, as far as is known here; in a lease, if it may be used.
   bool is_connected() const noexcept { return channel_->is_usable(); }
   /// The number of connects made so far.

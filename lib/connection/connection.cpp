@@ -75,7 +75,9 @@ connection::connection(executor_type ex, connection_options options) {
 connection::connection(std::shared_ptr<detail::channel> users) noexcept : channel_(std::move(users)) {}
 
 connection::~connection() {
-  if (alone_) alone_->keeper->stop();
+  if (!alone_) return;
+  alone_->keeper->stop();
+  alone_->keeper->users()->end_alone();
 }
 
 boost::asio::awaitable<void> connection::ready() {

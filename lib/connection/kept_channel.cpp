@@ -5,10 +5,40 @@
 
 #include "base/error_text.hpp"
 
+#include <boost/asio/post.hpp>
+
 #include <string>
 #include <utility>
 
 namespace cocp::detail {
+
+/// Sends what nobody attends to to the executor, to be destroyed there, when the mutex is let go: so this is made
+/// before the lock. The channel may be gone by then.
+class kept_channel::burial {
+ public:
+  burial() = default;
+  burial(const burial&) = delete;
+  burial& operator=(const burial&) = delete;
+  ~burial() {
+    if (dead_.empty() || !ex_) return;
+    try {
+      asio::post(ex_, [dead = std::move(dead_)] {});
+    } catch (...) {
+      // No memory, or its executor refuses: it went with the handler.
+    }
+  }
+
+  /// Under the mutex.
+  void attend(kept_channel& c) noexcept {
+    if (c.attended_ || !c.state_.sessions().has_remains()) return;
+    dead_ = c.state_.sessions().take_remains();
+    ex_ = c.get_executor();
+  }
+
+ private:
+  asio::any_io_executor ex_;
+  session_list dead_;
+};
 
 std::shared_ptr<kept_channel> kept_channel::make(asio::any_io_executor ex, std::shared_ptr<environment> env,
                                                  channel_owner* owner, channel_use use, endpoint_label who) {
@@ -21,6 +51,7 @@ kept_channel::kept_channel(asio::any_io_executor ex, std::shared_ptr<environment
     : channel(std::move(ex)),
       env_(std::move(env)),
       who_(std::move(who)),
+      attended_(owner != nullptr),
       state_(word_, raw_, owner, use),
       limit_(*env_, raw_.get_executor(), *this) {}
 
@@ -38,10 +69,12 @@ void kept_channel::orphan() noexcept {
 
 template <class F>
 void kept_channel::change(F f) noexcept {
+  burial remains;
   wait_list ended;
   {
     const std::lock_guard lock(mutex_);
     f(ended);
+    remains.attend(*this);
   }
   complete_all(ended);
 }
@@ -90,8 +123,10 @@ void kept_channel::cancel(waiter& w) noexcept {
 }
 
 void kept_channel::consent(std::uint64_t to) noexcept {
+  burial remains;
   const std::lock_guard lock(mutex_);
   state_.consent(to);
+  remains.attend(*this);
 }
 
 error_code kept_channel::why_not(unsigned operation) const noexcept {
@@ -101,6 +136,7 @@ error_code kept_channel::why_not(unsigned operation) const noexcept {
 }
 
 void kept_channel::end_slowly(unsigned operation, error_code& ec, bool moved, endpoint_label* who) noexcept {
+  burial remains;
   wait_list ended;
   std::unique_ptr<stream> finished;
   std::shared_ptr<channel> self;
@@ -111,6 +147,7 @@ void kept_channel::end_slowly(unsigned operation, error_code& ec, bool moved, en
     if (ec && who) *who = who_;
     // Closed for good: its supervisor may have gone.
     if (stream_word::is_drained(now) && state_.is_closed()) finished = state_.take();
+    remains.attend(*this);
     if (!ended.empty()) self = weak_from_this().lock();
     last = stream_word::is_abandoned(now);
   }
@@ -177,8 +214,10 @@ void kept_channel::begin_hook() noexcept {
 }
 
 void kept_channel::end_hook() noexcept {
+  burial remains;
   const std::lock_guard lock(mutex_);
   state_.set_hooked(false);
+  remains.attend(*this);
 }
 
 void kept_channel::expires_after(duration d) {
@@ -247,8 +286,11 @@ void kept_channel::bring_down(const loss& why, error_code verdict) noexcept {
 }
 
 std::unique_ptr<stream> kept_channel::take() noexcept {
+  burial remains;
   const std::lock_guard lock(mutex_);
-  return state_.take();
+  auto s = state_.take();
+  remains.attend(*this);
+  return s;
 }
 
 std::unique_ptr<stream> kept_channel::release() noexcept {
@@ -266,11 +308,51 @@ void kept_channel::note(error_code ec) noexcept {
   state_.losses().note_attempt(ec);
 }
 
+// ---- What users keep with a stream.
+
+void* kept_channel::find_session(const void* key) noexcept {
+  burial remains;
+  const std::lock_guard lock(mutex_);
+  void* const found = state_.seen_sessions().find(key);
+  remains.attend(*this);
+  return found;
+}
+
+void kept_channel::keep_session(std::unique_ptr<session_node> s) noexcept {
+  burial remains;
+  const std::lock_guard lock(mutex_);
+  state_.seen_sessions().add(std::move(s));
+  remains.attend(*this);
+}
+
+session_list kept_channel::take_remains() noexcept {
+  const std::lock_guard lock(mutex_);
+  return state_.sessions().take_remains();
+}
+
+bool kept_channel::leave_remains() noexcept {
+  const std::lock_guard lock(mutex_);
+  attended_ = state_.sessions().has_remains();
+  return !attended_;
+}
+
+session_list kept_channel::take_sessions() noexcept {
+  const std::lock_guard lock(mutex_);
+  return state_.take_sessions();
+}
+
+void kept_channel::end_alone() noexcept {
+  change([this](wait_list&) { state_.end_alone(); });
+}
+
 // ---- For its owner.
 
 void kept_channel::disown() noexcept {
+  burial remains;
   const std::lock_guard lock(mutex_);
   state_.disown();
+  attended_ = false;
+  remains.attend(*this);
 }
 
 void kept_channel::retire() noexcept {
@@ -310,6 +392,7 @@ void kept_channel::shutdown() noexcept {
     context = context_of(get_executor());
     s = state_.shut_down(dropped);
     t = limit_.let_go();
+    attended_ = false;
     raw_.forget_executor();
     outbox_.take(dropped);
   }

@@ -66,14 +66,29 @@ class kept_channel final : public channel, private limit_owner {
   void bring_down(const loss& why, error_code verdict) noexcept;
   /// True if down with nothing outstanding.
   bool is_drained() const noexcept { return stream_word::is_drained(word_.load()); }
-  /// The stream, if nobody uses it: to close it, or to pass it on.
+  /// The stream, if nobody uses it: to close it. What is kept with it stays here.
   std::unique_ptr<stream> take() noexcept;
-  /// Takes a stream that is up from users who are done with it; null if it is not up or an operation is outstanding.
+  /// Takes a stream that is up from users who are done with it, with all that is kept with it; null if it is not up or
+  /// an operation is outstanding.
   std::unique_ptr<stream> release() noexcept;
   /// Why it was lost the last time.
   loss last_loss() const;
   /// An attempt to open another has failed. Sets the error that `last_error` returns.
   void note(error_code ec) noexcept;
+  /// @}
+
+  /// \name What users keep with a stream
+  /// @{
+
+  /// What nobody can see any more: for the owner, who destroys it. He is told when there is some, until he no longer
+  /// looks; from then on it is sent to the executor.
+  session_list take_remains() noexcept;
+  /// The owner looks no more. False if there is something to be taken before.
+  bool leave_remains() noexcept;
+  /// All of it: no user is left.
+  session_list take_sessions() noexcept;
+  /// Who had a connection that stands alone is gone.
+  void end_alone() noexcept;
   /// @}
 
   /// \name The channel
@@ -95,6 +110,8 @@ class kept_channel final : public channel, private limit_owner {
   void cancel(waiter& w) noexcept override;
   error_code why_not(unsigned operation) const noexcept override;
   void consent(std::uint64_t to) noexcept override;
+  void* find_session(const void* key) noexcept override;
+  void keep_session(std::unique_ptr<session_node> s) noexcept override;
   void expires_after(duration d) override;
   void expires_never() noexcept override;
   void close_use() noexcept override;
@@ -123,11 +140,15 @@ class kept_channel final : public channel, private limit_owner {
   void change(F f) noexcept;
   void complete_all(wait_list& ended) noexcept;
 
+  class burial;
+
   const std::shared_ptr<environment> env_;
 
   mutable adaptive_mutex mutex_;
   /// All below is guarded by `mutex_`, and so are all but single steps on the word, and the stream's coming and going.
   endpoint_label who_;
+  /// The owner takes the remains.
+  bool attended_;
   stream_state state_;
   use_limit limit_;
   /// What executors refused; sent again on the owner's next turn.

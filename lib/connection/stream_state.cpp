@@ -63,7 +63,9 @@ void stream_state::cancel(stream_waiter& w, wait_list& ended) noexcept {
 
 void stream_state::consent(std::uint64_t to) noexcept {
   // In another lease the bit would be of a later stream.
-  if (word::may_consent(word_.load()) && raw_.generation() == to) word_.clear(word::apart);
+  if (!word::may_consent(word_.load()) || raw_.generation() != to) return;
+  word_.clear(word::apart);
+  leave_former_sessions();
 }
 
 unsigned stream_state::end(unsigned operation, error_code& ec, bool moved, wait_list& ended) noexcept {
@@ -123,6 +125,7 @@ judgement stream_state::end_use(lease_end how, wait_list& ended) noexcept {
       break;
   }
   word_.clear(gone_ ? word::of_a_use & ~word::closed : unsigned{word::of_a_use});
+  leave_former_sessions();
   return result;
 }
 
@@ -192,7 +195,21 @@ void stream_state::bring_down(const loss& why, error_code verdict, wait_list& en
   }
 }
 
-std::unique_ptr<stream> stream_state::take() noexcept { return word::is_drained(word_.load()) ? raw_.take() : nullptr; }
+std::unique_ptr<stream> stream_state::take() noexcept { return word::is_drained(word_.load()) ? take_away() : nullptr; }
+
+std::unique_ptr<stream> stream_state::take_away() noexcept {
+  auto s = raw_.take();
+  if (!s) return nullptr;
+  sessions_.stream_goes(*s, has_user());
+  if (sessions_.has_remains()) tell_owner();
+  return s;
+}
+
+bool stream_state::has_user() const noexcept {
+  // A lease that is out has let its stream be taken away by its consent; with another the lease has ended.
+  if (use_ == channel_use::leased) return hooked_ || (word_.load() & word::apart) || gone_with_context_;
+  return !left_;
+}
 
 std::unique_ptr<stream> stream_state::release() noexcept { return word_.step(word::release) ? raw_.take() : nullptr; }
 
@@ -231,7 +248,35 @@ std::unique_ptr<stream> stream_state::shut_down(wait_list& ended) noexcept {
   word_.set(word::closed);
   word_.clear(word::up);
   queue_.take_all(ended, errc::closed);
-  return raw_.take();
+  gone_with_context_ = true;
+  return take_away();
+}
+
+void stream_state::set_hooked(bool hooked) noexcept {
+  hooked_ = hooked;
+  if (!hooked) leave_former_sessions();
+}
+
+void stream_state::leave_former_sessions() noexcept {
+  sessions_.go_on();
+  if (sessions_.has_remains()) tell_owner();
+}
+
+session_list& stream_state::seen_sessions() noexcept {
+  // There is another stream since.
+  if (use_ == channel_use::alone && raw_.get()) leave_former_sessions();
+  return sessions_.seen(raw_.get());
+}
+
+session_list stream_state::take_sessions() noexcept {
+  if (stream* const s = raw_.get()) sessions_.stream_goes(*s, false);
+  sessions_.go_on();
+  return sessions_.take_remains();
+}
+
+void stream_state::end_alone() noexcept {
+  left_ = true;
+  leave_former_sessions();
 }
 
 }  // namespace cocp::detail

@@ -4,6 +4,7 @@
 
 #include "connection/leftover.hpp"
 #include "connection/loss.hpp"
+#include "connection/session_keep.hpp"
 #include "connection/stream_queue.hpp"
 
 #include <cocp/impl/raw_stream.hpp>
@@ -72,7 +73,19 @@ class stream_state {
   /// The time of `expires_after` has passed.
   void expire(wait_list& ended) noexcept;
   /// From now on, or no longer, the user is a hook, whose supervisor waits for its end: it cannot have another stream.
-  void set_hooked(bool hooked) noexcept { hooked_ = hooked; }
+  void set_hooked(bool hooked) noexcept;
+  /// @}
+
+  /// \name What users keep with it
+  /// @{
+
+  session_keep& sessions() noexcept { return sessions_; }
+  /// For the user: what he sees of it.
+  session_list& seen_sessions() noexcept;
+  /// All of it: no user is left.
+  session_list take_sessions() noexcept;
+  /// Who had the connection that stands alone is gone.
+  void end_alone() noexcept;
   /// @}
 
   /// \name For who provides the stream
@@ -112,6 +125,12 @@ class stream_state {
   void take_down(error_code verdict, wait_list& ended) noexcept;
   /// The lease wants another stream, if its own is lost.
   void agree(wait_list& ended) noexcept;
+  /// Takes it, to be closed: what is kept with it stays.
+  std::unique_ptr<stream> take_away() noexcept;
+  /// The user goes on with the stream that is there, or ends.
+  void leave_former_sessions() noexcept;
+  /// Somebody may have a reference to what is kept with the stream that is taken now.
+  bool has_user() const noexcept;
 
   stream_word& word_;
   raw_stream& raw_;
@@ -119,10 +138,15 @@ class stream_state {
   const channel_use use_;
   bool retired_;
   bool hooked_ = false;
+  /// Who had the connection that stands alone is gone.
+  bool left_ = false;
+  /// The context took the stream, from whoever may have it.
+  bool gone_with_context_ = false;
   /// Closed for good.
   bool gone_ = false;
   loss_record losses_;
   stream_queue queue_;
+  session_keep sessions_;
 };
 
 }  // namespace cocp::detail

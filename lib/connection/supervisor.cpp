@@ -125,7 +125,11 @@ void supervisor::start(std::shared_ptr<void> keep) {
 }
 
 void supervisor::begin_again(std::shared_ptr<void> keep) noexcept {
-  if (shut_down_) return;
+  if (shut_down_) {
+    // It had its stream until now.
+    if (hook_) channel_->take_sessions();
+    return;
+  }
   settle_interrupted();
   do_or_wait([&] {
     strand_ = make_serial(ex_);
@@ -176,6 +180,7 @@ asio::awaitable<void> supervisor::go_on() {
       co_await until_drained();
       if (stopping()) break;
       channel_->take().reset();
+      channel_->take_remains();
       id_ = 0;
       phase_ = phase::down;
       break;
@@ -187,6 +192,8 @@ asio::awaitable<void> supervisor::go_on() {
         to_ = client_.target();
         tell_event({.kind = event_kind::closed, .level = severity::debug});
       }
+      // From now on nobody looks at them.
+      while (!channel_->leave_remains()) channel_->take_remains();
       phase_ = phase::ended;
       client_.on_stopped();
       break;
@@ -209,7 +216,10 @@ asio::awaitable<void> supervisor::go_up() {
 
 void supervisor::end_attempt(attempt a) noexcept {
   dialling_ = false;
-  if (auto h = std::exchange(handshake_, nullptr)) h->close();
+  if (auto h = std::exchange(handshake_, nullptr)) {
+    h->close();
+    h->take_sessions();
+  }
   if (error_code verdict = end_watchdog()) {
     a.error = verdict;
     a.dropped = verdict == asio::error::operation_aborted;
@@ -391,6 +401,7 @@ asio::awaitable<void> supervisor::until_drained() {
 }
 
 asio::awaitable<void> supervisor::rest(time_point t) {
+  channel_->take_remains();
   const bool delivered = channel_->try_again();
   co_await alarm_.wait_until(delivered ? t : std::min(t, later(env_->now(), redelivery_pause)));
 }

@@ -124,6 +124,7 @@ void pool_core::finish_drain() noexcept {
 
 void pool_core::on_context_shutdown() noexcept {
   wait_list dropped;
+  session_list sessions;
   const asio::execution_context* context = nullptr;
   {
     const std::lock_guard lock(mutex_);
@@ -134,6 +135,11 @@ void pool_core::on_context_shutdown() noexcept {
     for (const line l : {line::lease, line::up, line::end}) waiting_room_.end_all(l, errc::closed, now, dropped);
     outbox_.take(dropped);
     for (const auto& s : slots_) {
+      // Whoever else has it may have references until he ends.
+      if (s->owner() == slot_owner::idle || s->owner() == slot_owner::supervisor) {
+        session_list unused = s->users().take_sessions();
+        sessions.append(unused);
+      }
       if (s->owner() == slot_owner::idle) {
         shelf_.remove(*s);
       } else if (s->owner() == slot_owner::hook) {

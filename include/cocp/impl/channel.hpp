@@ -7,6 +7,7 @@
 #include <cocp/event.hpp>
 #include <cocp/export.hpp>
 #include <cocp/impl/raw_stream.hpp>
+#include <cocp/impl/session.hpp>
 #include <cocp/impl/stream_waiter.hpp>
 #include <cocp/impl/stream_word.hpp>
 
@@ -94,6 +95,10 @@ class COCP_API channel : public wait_owner, public std::enable_shared_from_this<
 
   virtual void expires_after(duration d) = 0;
   virtual void expires_never() noexcept = 0;
+
+  /// What the user keeps with the stream under that key, if anything; and one thing more.
+  virtual void* find_session(const void* key) noexcept = 0;
+  virtual void keep_session(std::unique_ptr<session_node> s) noexcept = 0;
 
   /// Ends what is outstanding with `errc::closed`, and what is started until the lease ends.
   virtual void close_use() noexcept = 0;

@@ -5,6 +5,7 @@
 #include <cocp/endpoint.hpp>
 #include <cocp/error.hpp>
 #include <cocp/export.hpp>
+#include <cocp/impl/session.hpp>
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/buffer.hpp>
@@ -46,6 +47,8 @@ class COCP_API stream {
 
   /// Its number among all streams of this process, from 1.
   std::uint64_t id() const noexcept { return id_; }
+  /// What users keep with it: its owner's, or, in a channel, guarded by that channel's mutex.
+  session_list& sessions() noexcept { return sessions_; }
 
   /// The socket, if this stream is nothing but a socket.
   virtual plain_socket* plain() noexcept { return nullptr; }
@@ -82,6 +85,7 @@ class COCP_API stream {
 
  private:
   const std::uint64_t id_;
+  session_list sessions_;
 };
 
 }  // namespace cocp::detail
