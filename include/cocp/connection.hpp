@@ -151,6 +151,15 @@ class COCP_API connection {
     return await("read_until", detail::read_up_to(std::forward<DynamicBuffer>(buffer), std::move(delimiter)));
   }
 
+  /// Ends our side of the stream, behind what was written before: FIN, and with TLS close_notify. Reads go on, until
+  /// the peer ends its side too; a peer with TLS 1.2 must answer by closing (RFC 5246, section 7.2.1), with TLS 1.3 it
+  /// may go on (RFC 8446, section 6.1).
+  ///
+  /// An operation of the write kind. What is written from then on fails with `broken_pipe`. The connection is not
+  /// reused: when the lease ends it is replaced, an `on_connect` that did this has failed, and a connection that stands
+  /// alone is redialled when a read has met the peer's end.
+  boost::asio::awaitable<void> shutdown_send();
+
   /// What was written last has no answer (NATS PUB, MQTT with QoS 0, memcached's noreply): a lease may end behind it.
   /// As `pool_options::one_way`, for that alone.
   void no_answer() noexcept { channel_->note_no_answer(); }

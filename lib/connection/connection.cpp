@@ -113,6 +113,20 @@ boost::asio::awaitable<void> connection::write_rest(detail::operation<detail::ch
   co_await boost::asio::async_initiate<decltype(token), void(std::exception_ptr, std::size_t)>(std::move(start), token);
 }
 
+boost::asio::awaitable<void> connection::shutdown_send() {
+  auto end = [users = channel_]<class Handler>(detail::raw_stream& s, Handler&& handler) {
+    users->note_last_write();
+    if (detail::stream* const whole = s.get()) {
+      whole->async_shutdown_send(std::forward<Handler>(handler));
+    } else {
+      // As in `raw_stream`: the channel's context is gone.
+      std::forward<Handler>(handler)(error_code(boost::asio::error::operation_aborted), std::size_t{0});
+    }
+  };
+  auto work = detail::make_work<detail::channel::writing>(std::move(end));
+  co_await await("shutdown_send", std::move(work));
+}
+
 void connection::close() noexcept {
   if (alone_) {
     alone_->keeper->stop();

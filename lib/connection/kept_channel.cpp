@@ -132,7 +132,7 @@ void kept_channel::consent(std::uint64_t to) noexcept {
 error_code kept_channel::why_not(unsigned operation) const noexcept {
   if (stream_word::serves(word_.load(), operation)) return {};
   const std::lock_guard lock(mutex_);
-  return state_.losses().error_of(operation);
+  return state_.error_of(operation);
 }
 
 void kept_channel::end_slowly(unsigned operation, error_code& ec, bool moved, endpoint_label* who) noexcept {

@@ -50,6 +50,8 @@ class kept_channel final : public channel, private limit_owner {
   /// From now on until `end_hook` the user is a hook, which its supervisor waits for: it cannot have another stream.
   void begin_hook() noexcept;
   void end_hook() noexcept;
+  /// True if its user has ended his side of the stream.
+  bool has_last_write() const noexcept { return word_.load() & stream_word::halved; }
   /// True if a read has brought something since the stream was opened.
   bool has_answered() const noexcept { return stream_word::was_answered(word_.load()); }
   /// The stream, for one who has it to himself: nobody has a lease and no operation is outstanding.

@@ -13,6 +13,7 @@ const char* why_spoilt(unsigned w, const lease_end& how) noexcept {
   if (how.unwanted) return "the lease was discarded";
   if (how.queued || word::is_outstanding(w)) return "an operation was left outstanding";
   if (w & word::dirty) return "an operation was cancelled";
+  if (w & word::halved) return halved_words;
   if (how.spoiled && (w & word::used)) return "the lease was ended by an exception";
   if ((w & word::asked) && !how.one_way) return "nothing was read after the last write: an answer may be on its way";
   return nullptr;

@@ -4,6 +4,9 @@
 
 namespace cocp::detail {
 
+/// Why one goes whose user has ended his side.
+inline constexpr const char* halved_words = "its sending side was shut down";
+
 /// How a lease left its stream.
 enum class leftover {
   unused,  ///< Up; no operation was started.

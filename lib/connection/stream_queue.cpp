@@ -49,6 +49,13 @@ void stream_queue::refuse(wait_list& into, unsigned operations, const loss_recor
   if (waiters_.empty()) word_.clear(stream_word::queued);
 }
 
+void stream_queue::refuse(wait_list& into, unsigned operation, error_code why) noexcept {
+  for (auto i = waiters_.begin(); i != waiters_.end();) {
+    i = operation_of(*i) == operation ? take(i, into, why) : std::next(i);
+  }
+  if (waiters_.empty()) word_.clear(stream_word::queued);
+}
+
 void stream_queue::release(wait_list& into, std::uint64_t generation) noexcept {
   for (auto i = waiters_.begin(); i != waiters_.end();) {
     auto& w = static_cast<stream_waiter&>(*i);

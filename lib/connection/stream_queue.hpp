@@ -28,6 +28,8 @@ class stream_queue {
   bool take_all(wait_list& into, error_code ec) noexcept;
   /// Those who wait to start an operation that cannot start on this stream any more: they are told why it was lost.
   void refuse(wait_list& into, unsigned operations, const loss_record& why) noexcept;
+  /// The same, for whatever reason.
+  void refuse(wait_list& into, unsigned operation, error_code why) noexcept;
   /// Those who may go on now, each with its operation begun on the stream of that generation.
   void release(wait_list& into, std::uint64_t generation) noexcept;
 

@@ -26,15 +26,26 @@ error_code stream_state::refusal(unsigned operation) noexcept {
     if (operation != 0) word_.set(word::dirty);
     return errc::timed_out;
   }
-  if (use_ == channel_use::alone) return (now & word::up) || !retired_ ? error_code() : error_code(errc::closed);
+  if (use_ == channel_use::alone) {
+    if ((now & word::up) && operation != 0 && !word::serves(now, operation)) return error_of(operation);
+    return (now & word::up) || !retired_ ? error_code() : error_code(errc::closed);
+  }
   if (operation != 0) {
     const bool too_late = !word::serves(now, operation) || (now & word::apart);
-    return too_late ? losses_.error_of(operation) : error_code();
+    return too_late ? error_of(operation) : error_code();
   }
   if (word::is_up(now)) return {};
   // A hook's supervisor waits for its end.
   if (use_ == channel_use::once_only || hooked_) return losses_.error_of(0);
   return retired_ ? error_code(errc::closed) : error_code();
+}
+
+error_code stream_state::error_of(unsigned operation) const noexcept {
+  // It is only our own side that has ended.
+  const unsigned now = word_.load();
+  const bool is_up = (now & (word::up | word::broken | word::apart)) == word::up;
+  if (operation == writing && is_up && (now & word::halved)) return asio::error::broken_pipe;
+  return losses_.error_of(operation);
 }
 
 void stream_state::wait(stream_waiter& w, wait_list& ended) noexcept {
@@ -76,6 +87,7 @@ unsigned stream_state::end(unsigned operation, error_code& ec, bool moved, wait_
   judge_end(operation, ec, ended);
   const unsigned now = word_.clear(operation) & ~operation;
   if (now & word::up) {
+    if (now & word::halved) queue_.refuse(ended, writing, error_of(writing));
     if (now & word::queued) queue_.release(ended, raw_.generation());
   } else if (word::is_drained(now)) {
     tell_owner();
@@ -154,7 +166,15 @@ void stream_state::open(std::unique_ptr<stream>& s, wait_list& ended) noexcept {
   queue_.release(ended, raw_.generation());
 }
 
-void stream_state::note_loss(const loss& why) noexcept { losses_.note(why, word_.load()); }
+void stream_state::note_loss(loss why) noexcept {
+  const unsigned now = word_.load();
+  // That the peer ends its side too says nothing of the endpoint.
+  if ((now & word::halved) && why.kind == ending::lost) {
+    why.kind = ending::dirty;
+    why.reason = halved_words;
+  }
+  losses_.note(why, now);
+}
 
 void stream_state::lose(const loss& why, unsigned how, error_code verdict, wait_list& ended) noexcept {
   const bool known = word_.load() & word::lost;

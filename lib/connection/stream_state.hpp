@@ -59,6 +59,8 @@ class stream_state {
   void cancel(stream_waiter& w, wait_list& ended) noexcept;
   /// The wait for the stream of that generation has succeeded: the lease goes on with it, if it still has it.
   void consent(std::uint64_t to) noexcept;
+  /// Why one is not to start, or what it ends with, that comes too late. Never a success.
+  error_code error_of(unsigned operation) const noexcept;
   /// One that could not end in one step: what that says of the stream, and what its user is told (`ec`). The word
   /// behind it; the channel is kept by the operation until then.
   unsigned end(unsigned operation, error_code& ec, bool moved, wait_list& ended) noexcept;
@@ -119,7 +121,7 @@ class stream_state {
 
  private:
   void judge_end(unsigned operation, error_code& ec, wait_list& ended) noexcept;
-  void note_loss(const loss& why) noexcept;
+  void note_loss(loss why) noexcept;
   /// The stream is lost; `how`: `ended` or `broken`.
   void lose(const loss& why, unsigned how, error_code verdict, wait_list& ended) noexcept;
   void take_down(error_code verdict, wait_list& ended) noexcept;

@@ -57,6 +57,11 @@ void do_or_wait(F f) {
 /// Kept by what it is a part of.
 endpoint_label label_of(const std::shared_ptr<const destination>& to) { return {to, &to->name}; }
 
+/// Why a stream that is up cannot be taken from its handshake.
+std::string why_kept(const kept_channel& c) {
+  return c.has_last_write() ? "on_connect shut its sending side down" : "on_connect left an operation outstanding";
+}
+
 asio::awaitable<failure> call(const handshake& h, connection& c) {
   try {
     co_await h(c);
@@ -348,7 +353,7 @@ asio::awaitable<void> supervisor::shake_hands(attempt& a) {
     a.connected = handshake_->release();
     if (!a.connected) {
       f.error = handshake_->last_error();
-      if (!f.error) f = {errc::handshake_failed, "on_connect left an operation outstanding"};
+      if (!f.error) f = {errc::handshake_failed, why_kept(*handshake_)};
     }
   }
   a.error = f.error;

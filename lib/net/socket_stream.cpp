@@ -4,6 +4,7 @@
 #include "net/socket_stream.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/append.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -122,6 +123,12 @@ void socket_stream::async_read_some(asio::mutable_buffer buffer, io_handler hand
 
 void socket_stream::async_write_some(asio::const_buffer buffer, io_handler handler) {
   socket_.async_write_some(buffer, std::move(handler));
+}
+
+void socket_stream::async_shutdown_send(io_handler handler) {
+  error_code ec;
+  if (is_ours() && ::shutdown(descriptor_, SHUT_WR) != 0) ec = {errno, boost::system::system_category()};
+  asio::post(socket_.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
 }
 
 void socket_stream::async_wait_readable(wait_handler handler) {

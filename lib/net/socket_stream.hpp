@@ -23,6 +23,7 @@ class socket_stream final : public stream {
   void async_connect(const endpoint& to, wait_handler handler) override;
   void async_read_some(asio::mutable_buffer buffer, io_handler handler) override;
   void async_write_some(asio::const_buffer buffer, io_handler handler) override;
+  void async_shutdown_send(io_handler handler) override;
   void async_wait_readable(wait_handler handler) override;
   void cancel_wait_readable() noexcept override;
   peek_result peek(error_code& ec) noexcept override;

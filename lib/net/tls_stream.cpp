@@ -11,6 +11,7 @@
 #include <cocp/tls.hpp>
 
 #include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/append.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -33,6 +34,8 @@
 #include <string>
 #include <utility>
 
+#include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
@@ -175,6 +178,19 @@ class tls_stream final : public stream {
                [this](error_code ec, std::size_t) { note_end(ec); });
   }
 
+  void async_shutdown_send(io_handler handler) override {
+    auto op = std::make_shared<engine_operation<io_handler, error_code, std::size_t>>(strand_, std::move(handler));
+    op->launch(
+        [this](auto token) {
+          if (const error_code ec = say_goodbye()) {
+            asio::post(strand_, asio::append(std::move(token), ec, std::size_t{0}));
+          } else {
+            transport_.async_send_kept(std::move(token));
+          }
+        },
+        [](error_code, std::size_t) {});
+  }
+
   void async_wait_readable(wait_handler handler) override { lower_.async_wait_readable(std::move(handler)); }
   void cancel_wait_readable() noexcept override { lower_.cancel_wait_readable(); }
 
@@ -234,6 +250,30 @@ class tls_stream final : public stream {
   bool may_resume() const noexcept {
     const bool off = ::SSL_CTX_get_session_cache_mode(::SSL_get_SSL_CTX(engine_)) == SSL_SESS_CACHE_OFF;
     return !off && (::SSL_get_options(engine_) & SSL_OP_NO_TICKET) == 0;
+  }
+
+  /// Has OpenSSL write its close_notify, once, and keeps that for the socket. Not by Asio's shutdown, which asks
+  /// OpenSSL a second time for the peer's, and that spoils the session if there is data to come (SSL_shutdown(3)); and
+  /// Asio's engine sends nothing but what the call that it makes itself has written.
+  error_code say_goodbye() {
+    orderly_ = false;
+    BIO* const below = ::SSL_get_wbio(engine_);
+    BIO* const aside = ::BIO_new(::BIO_s_mem());
+    if (!aside) return asio::error::no_memory;
+    ::BIO_up_ref(below);
+    ::SSL_set0_wbio(engine_, aside);
+    ::ERR_clear_error();
+    error_code ec;
+    if (::SSL_shutdown(engine_) < 0) {
+      const unsigned long why_not = ::ERR_get_error();
+      ec = why_not == 0 ? error_code(asio::error::broken_pipe)
+                        : error_code(static_cast<int>(why_not), asio::error::get_ssl_category());
+    }
+    char* bytes = nullptr;
+    const long size = ::BIO_get_mem_data(aside, &bytes);
+    if (size > 0 && !ec) ec = transport_.keep(asio::buffer(bytes, static_cast<std::size_t>(size)));
+    ::SSL_set0_wbio(engine_, below);
+    return ec;
   }
 
   void note_end(error_code ec) {

@@ -81,6 +81,34 @@ class tls_transport {
                       asio::bind_cancellation_slot(slot, asio::bind_executor(where, std::move(then))));
   }
 
+  /// Behind what is kept.
+  template <class Buffers>
+  error_code keep(const Buffers& buffers) {
+    const std::size_t before = late_.size();
+    const std::size_t more = asio::buffer_size(buffers);
+    if (more > most - before) return asio::error::no_buffer_space;
+    try {
+      late_.resize(before + more);
+    } catch (const std::bad_alloc&) {
+      return asio::error::no_memory;
+    }
+    asio::buffer_copy(asio::buffer(late_) + before, buffers);
+    return {};
+  }
+
+  /// Sends what is kept; completes with no bytes.
+  template <class Handler>
+  void async_send_kept(Handler&& handler) {
+    const auto where = asio::get_associated_executor(handler, get_executor());
+    const auto slot = asio::get_associated_cancellation_slot(handler);
+    auto then = [this, h = std::forward<Handler>(handler)](error_code ec, std::size_t n) mutable {
+      drop(n);
+      std::move(h)(ec, std::size_t{0});
+    };
+    asio::async_write(socket_, asio::buffer(late_),
+                      asio::bind_cancellation_slot(slot, asio::bind_executor(where, std::move(then))));
+  }
+
  private:
   void drop(std::size_t n) { late_.erase(late_.begin(), late_.begin() + static_cast<std::ptrdiff_t>(n)); }
 
@@ -97,20 +125,6 @@ class tls_transport {
   template <class Buffers>
   std::size_t send(const Buffers& buffers, error_code& ec) {
     return unless_interrupted([&] { return socket_.write_some(buffers, ec); }, ec);
-  }
-
-  template <class Buffers>
-  error_code keep(const Buffers& buffers) {
-    const std::size_t before = late_.size();
-    const std::size_t more = asio::buffer_size(buffers);
-    if (more > most - before) return asio::error::no_buffer_space;
-    try {
-      late_.resize(before + more);
-    } catch (const std::bad_alloc&) {
-      return asio::error::no_memory;
-    }
-    asio::buffer_copy(asio::buffer(late_) + before, buffers);
-    return {};
   }
 
   plain_socket& socket_;

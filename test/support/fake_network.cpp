@@ -152,6 +152,17 @@ class fake_network::stream final : public detail::stream {
     advance_write();
   }
 
+  void async_shutdown_send(detail::io_handler handler) override {
+    const failing_allocations::start s;
+    write_ =
+        parked_.park_using(users_, ex_, std::move(handler), error_code(asio::error::operation_aborted), std::size_t{0});
+    const bool fails = shut_ || peer_->end == asio::error::connection_reset;
+    peer_->halved = !fails;
+    const error_code ec = fails ? error_code(asio::error::not_connected) : error_code();
+    parked_.complete(std::exchange(write_, 0), ec, std::size_t{0});
+    if (net_->on_receive) net_->on_receive(*peer_);
+  }
+
   void async_wait_readable(detail::wait_handler handler) override {
     const failing_allocations::start s;
     readable_.push_back(parked_.park(ex_, std::move(handler), error_code(asio::error::operation_aborted)));

@@ -32,6 +32,8 @@ class fake_peer {
   std::string at;
   /// True when the client has closed its end, or shut it down.
   bool gone = false;
+  /// True when the client has ended its side; it may read on.
+  bool halved = false;
 
   void send(std::string_view bytes);
   /// The client reads what was sent, then an end.

@@ -90,6 +90,8 @@ class COCP_API channel : public wait_owner, public std::enable_shared_from_this<
 
   /// Somebody wants to cancel an operation that is outstanding.
   void note_cancellation() noexcept { word_.set(stream_word::dirty); }
+  /// Who writes: that is the last.
+  void note_last_write() noexcept { word_.set(stream_word::halved); }
   /// What was written last has no answer.
   void note_no_answer() noexcept { word_.clear(stream_word::asked); }
 

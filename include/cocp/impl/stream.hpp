@@ -68,6 +68,10 @@ class COCP_API stream {
   virtual void async_read_some(asio::mutable_buffer buffer, io_handler handler) = 0;
   virtual void async_write_some(asio::const_buffer buffer, io_handler handler) = 0;
 
+  /// Tells the peer that nothing more will be written; no write is outstanding, and none follows. Reads go on.
+  /// Completes with no bytes.
+  virtual void async_shutdown_send(io_handler handler) = 0;
+
   /// Completes when there is something to read, an end or an error included, or when the stream is destroyed.
   virtual void async_wait_readable(wait_handler handler) = 0;
   /// Ends those waits with `operation_aborted`. Any thread, as long as the stream exists.

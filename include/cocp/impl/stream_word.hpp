@@ -18,11 +18,12 @@ namespace cocp::detail {
 /// | `end_well` | up, nobody queued, an owner            | direction free; asked or answered           | user         |
 /// | `leave`    | up, all ended well, nothing asked      | unused, untimed; touched if it was used     | lease        |
 /// | end        | any                                    | direction free                              | user *       |
+/// | halve      | up, a write of ours outstanding        | halved                                      | user         |
 /// | lose       | up                                     | ended (its reads) or broken (all)           | user *       |
 /// | `limit`    | any                                    | timed, not expired                          | user *       |
 /// | `strike`   | timed                                  | expired                                     | timer *      |
 /// | give up    | up                                     | down                                        | anybody *    |
-/// | `release`  | up, not lost, nothing outstanding      | down                                        | supervisor * |
+/// | `release`  | up, whole, nothing outstanding         | down                                        | supervisor * |
 /// | `open`     | down and drained                       | up, all that belongs to a stream forgotten  | supervisor * |
 ///
 /// Those with a star are made under the channel's mutex, and so are all changes of the other bits. The others are one
@@ -52,13 +53,14 @@ class stream_word {
     ended = 8192,     ///< Lost in a lease: the peer has ended it. What is written still goes there.
     broken = 16384,   ///< Lost in a lease: it failed, or was shut down here. What had arrived can be read.
     apart = 32768,    ///< Down, or another stream, and the lease has not agreed to go on with it.
+    halved = 65536,   ///< Its user has ended his side: nothing more is written, and it serves nobody else.
     lost = ended | broken,
     of_a_use = used | asked | dirty | expired | timed | apart | closed  ///< What ends with a lease.
   };
 
   /// An operation wants to start.
   static constexpr std::optional<unsigned> begin(unsigned w, unsigned operation) noexcept {
-    const unsigned in_the_way = expired | closed | apart | operation | (operation == writing ? broken : 0u);
+    const unsigned in_the_way = expired | closed | apart | operation | (operation == writing ? broken | halved : 0u);
     if ((w & (up | in_the_way)) != up) return std::nullopt;
     return w | operation | used;
   }
@@ -92,12 +94,12 @@ class stream_word {
 
   /// A new stream is there. A lease that is `apart` stays so until its wait for the stream is told of it.
   static constexpr unsigned open(unsigned w) noexcept {
-    return (w & ~(used | answered | asked | dirty | touched | ended | broken)) | up;
+    return (w & ~(used | answered | asked | dirty | touched | ended | broken | halved)) | up;
   }
 
   /// It is given to others than the channel's users, who are done with it.
   static constexpr std::optional<unsigned> release(unsigned w) noexcept {
-    if (!is_up(w) || (w & (reading | writing))) return std::nullopt;
+    if (!is_up(w) || (w & (reading | writing | halved))) return std::nullopt;
     return w & ~up;
   }
 
@@ -109,7 +111,7 @@ class stream_word {
   static constexpr bool is_unused(unsigned w) noexcept { return (w & ~(answered | touched)) == up; }
   /// An operation that has begun may go on to the stream, lost or not.
   static constexpr bool serves(unsigned w, unsigned operation) noexcept {
-    return (w & up) && !(operation == writing && (w & broken));
+    return (w & up) && !(operation == writing && (w & (broken | halved)));
   }
   static constexpr bool is_outstanding(unsigned w) noexcept { return w & (reading | writing); }
   /// The supervisor may take the stream.

@@ -32,6 +32,7 @@ struct fake_stream final : cocp::detail::stream {
   void async_connect(const cocp::endpoint&, cocp::detail::wait_handler) override {}
   void async_read_some(asio::mutable_buffer, cocp::detail::io_handler) override {}
   void async_write_some(asio::const_buffer, cocp::detail::io_handler) override {}
+  void async_shutdown_send(cocp::detail::io_handler) override {}
   void async_wait_readable(cocp::detail::wait_handler) override {}
   void cancel_wait_readable() noexcept override {}
   cocp::detail::peek_result peek(error_code&) noexcept override { return {}; }

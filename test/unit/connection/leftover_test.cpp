@@ -47,6 +47,7 @@ const row rows[] = {
     {"a write is outstanding", fine | word::writing, leftover::dirty, "an operation was left outstanding"},
     {"an operation waits to start", fine, leftover::dirty, "an operation was left outstanding", {.queued = true}},
     {"an operation was cancelled", fine | word::dirty, leftover::dirty, "an operation was cancelled"},
+    {"our side was ended", fine | word::halved, leftover::dirty, "its sending side was shut down", {.one_way = true}},
     {"an exception may have come between",
      fine,
      leftover::dirty,
@@ -77,7 +78,7 @@ BOOST_DATA_TEST_CASE(a_lease_leaves, boost::unit_test::data::make(rows), r) {
 // The quick way (`kept_channel::end_use`) and this agree on all words there are.
 BOOST_AUTO_TEST_CASE(what_the_word_lets_go_at_once_is_fine) {
   unsigned at_once = 0;
-  for (unsigned w = 0; w < 65536; ++w) {
+  for (unsigned w = 0; w < 131072; ++w) {
     for (const bool one_way : {false, true}) {
       const bool unused = word::is_unused(w);
       if (!unused && !word::leave(w, one_way)) continue;

@@ -56,7 +56,7 @@ namespace {
 
 constexpr unsigned reading = word::reading;
 constexpr unsigned writing = word::writing;
-constexpr unsigned all_bits = 65535;
+constexpr unsigned all_bits = 131071;
 
 /// What an event does to the words that it is about.
 struct transition {
@@ -75,7 +75,8 @@ struct transition {
   friend std::ostream& operator<<(std::ostream& out, const transition& t) { return out << t.rule; }
 };
 
-constexpr unsigned of_a_stream = word::used | word::answered | word::asked | word::dirty | word::touched | word::lost;
+constexpr unsigned of_a_stream =
+    word::used | word::answered | word::asked | word::dirty | word::touched | word::lost | word::halved;
 
 const std::vector<transition> transitions{
     {.rule = "a read begins on a stream that is up, lost or not, if none is outstanding and nothing was ended",
@@ -83,10 +84,10 @@ const std::vector<transition> transitions{
      .needs = word::up,
      .forbids = reading | word::expired | word::closed | word::apart,
      .sets = reading | word::used},
-    {.rule = "a write begins likewise, and not on a stream that has failed",
+    {.rule = "a write begins likewise, and not on a stream that has failed, or behind the last write",
      .next = [](unsigned w) { return word::begin(w, writing); },
      .needs = word::up,
-     .forbids = writing | word::expired | word::closed | word::apart | word::broken,
+     .forbids = writing | word::expired | word::closed | word::apart | word::broken | word::halved,
      .sets = writing | word::used},
     {.rule = "a read that brings bytes has brought an answer",
      .next = [](unsigned w) { return word::end_well(w, reading, true); },
@@ -142,10 +143,10 @@ const std::vector<transition> transitions{
      .next = [](unsigned w) { return std::optional(word::open(w)); },
      .sets = word::up,
      .clears = of_a_stream},
-    {.rule = "a stream is passed on to others while it is up and nothing is outstanding",
+    {.rule = "a stream is passed on to others while it is up and whole, and nothing is outstanding",
      .next = word::release,
      .needs = word::up,
-     .forbids = word::lost | reading | writing,
+     .forbids = word::lost | word::halved | reading | writing,
      .clears = word::up},
     {.rule = "a stream is up, as far as is known, until it is lost or down",
      .next = [](unsigned w) { return word::is_up(w) ? std::optional(w) : std::nullopt; },
@@ -162,10 +163,10 @@ const std::vector<transition> transitions{
     {.rule = "a read that has begun goes on to a stream that is not down",
      .next = [](unsigned w) { return word::serves(w, reading) ? std::optional(w) : std::nullopt; },
      .needs = word::up},
-    {.rule = "and a write to one that has not failed",
+    {.rule = "and a write to one that has not failed, and had no last write",
      .next = [](unsigned w) { return word::serves(w, writing) ? std::optional(w) : std::nullopt; },
      .needs = word::up,
-     .forbids = word::broken},
+     .forbids = word::broken | word::halved},
     {.rule = "a lease that is apart may go on with a stream that is up, lost or not",
      .next = [](unsigned w) { return word::may_consent(w) ? std::optional(w) : std::nullopt; },
      .needs = word::up | word::apart},
