@@ -81,6 +81,17 @@ struct connection_options {
   /// connection that it is given works while all other users of the stream still wait.
   handshake on_connect{};
 
+  /// Last words, as a protocol's QUIT: run on a connection that is up, clean and unused and is about to be closed on
+  /// purpose, by `close` or a destructor, `drain`, `resize`, `idle_timeout`, `max_lifetime`, `renew` or `readdress`; of
+  /// one that stands alone, by its `close` or destructor. Not on one that is dirty, lost, in use, or has something
+  /// unread. It has 1 s; then, and when it returns or throws, the connection is closed. What it throws is told to
+  /// nobody.
+  ///
+  /// Users find the connection down from the beginning of it, and it is not redialled before the end. It is work on the
+  /// executor, so a context runs for so much longer after `close`. A lease that comes back to a closed pool has its
+  /// last words too; where nothing runs the executor any more, that connection closes when its context is destroyed.
+  handshake on_close{};
+
   /// Told of each connect, failed attempt and loss once.
   cocp::logger logger{};
 

@@ -298,6 +298,36 @@ std::unique_ptr<stream> kept_channel::release() noexcept {
   return state_.release();
 }
 
+kept_channel::parting kept_channel::part(const loss& why, std::atomic<bool>* stopping) noexcept {
+  parting result = parting::none;
+  change([&](wait_list& ended) {
+    if (stopping) stopping->store(true, std::memory_order_release);
+    parted_ = state_.part(why, ended);
+    if (!parted_) return;
+    result = attended_ ? parting::attended : parting::forlorn;
+    attended_ = true;
+  });
+  return result;
+}
+
+std::unique_ptr<stream> kept_channel::take_parted() noexcept {
+  const std::lock_guard lock(mutex_);
+  return std::move(parted_);
+}
+
+void kept_channel::drop_parted() noexcept {
+  std::unique_ptr<stream> parted;
+  change([&](wait_list&) {
+    parted = std::move(parted_);
+    attended_ = false;
+    if (parted) state_.leave_sessions(parted->sessions());
+  });
+}
+
+void kept_channel::leave_sessions(session_list& of_it) noexcept {
+  change([&](wait_list&) { state_.leave_sessions(of_it); });
+}
+
 loss kept_channel::last_loss() const {
   const std::lock_guard lock(mutex_);
   return state_.losses().last();
@@ -330,9 +360,9 @@ session_list kept_channel::take_remains() noexcept {
   return state_.sessions().take_remains();
 }
 
-bool kept_channel::leave_remains() noexcept {
+bool kept_channel::leave() noexcept {
   const std::lock_guard lock(mutex_);
-  attended_ = state_.sessions().has_remains();
+  attended_ = state_.sessions().has_remains() || parted_;
   return !attended_;
 }
 
@@ -383,6 +413,7 @@ bool kept_channel::try_again() noexcept {
 void kept_channel::shutdown() noexcept {
   wait_list dropped;
   std::unique_ptr<stream> s;
+  std::unique_ptr<stream> parted;
   std::unique_ptr<timer> t;
   const asio::execution_context* context = nullptr;
   {
@@ -390,6 +421,8 @@ void kept_channel::shutdown() noexcept {
     // A hook's channel is its supervisor's too.
     if (!get_executor()) return;
     context = context_of(get_executor());
+    parted = std::move(parted_);
+    if (parted) state_.leave_sessions(parted->sessions());
     s = state_.shut_down(dropped);
     t = limit_.let_go();
     attended_ = false;

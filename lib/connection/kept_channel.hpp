@@ -11,6 +11,7 @@
 #include <cocp/impl/channel.hpp>
 #include <cocp/impl/stream.hpp>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -73,6 +74,21 @@ class kept_channel final : public channel, private limit_owner {
   /// Takes a stream that is up from users who are done with it, with all that is kept with it; null if it is not up or
   /// an operation is outstanding.
   std::unique_ptr<stream> release() noexcept;
+  /// What has become of a stream that was to part from its users.
+  enum class parting {
+    none,      ///< It was not up, clean and unused: nothing was done.
+    attended,  ///< The owner will find it here (see `take_parted`).
+    forlorn    ///< The owner had left: somebody has to have it looked after.
+  };
+  /// Takes a stream that is up, clean and unused from its users, who find it down for `why`. `stopping`, if not null,
+  /// is set before anybody can see that.
+  parting part(const loss& why, std::atomic<bool>* stopping) noexcept;
+  /// The stream that has parted, with all that is kept with it; null if there is none.
+  std::unique_ptr<stream> take_parted() noexcept;
+  /// Closes it: nobody will look after it.
+  void drop_parted() noexcept;
+  /// What was kept with it, when it has been closed.
+  void leave_sessions(session_list& of_it) noexcept;
   /// Why it was lost the last time.
   loss last_loss() const;
   /// An attempt to open another has failed. Sets the error that `last_error` returns.
@@ -85,8 +101,9 @@ class kept_channel final : public channel, private limit_owner {
   /// What nobody can see any more: for the owner, who destroys it. He is told when there is some, until he no longer
   /// looks; from then on it is sent to the executor.
   session_list take_remains() noexcept;
-  /// The owner looks no more. False if there is something to be taken before.
-  bool leave_remains() noexcept;
+  /// The owner looks no more, neither for those nor for a stream that has parted. False if there is something to be
+  /// taken before.
+  bool leave() noexcept;
   /// All of it: no user is left.
   session_list take_sessions() noexcept;
   /// Who had a connection that stands alone is gone.
@@ -153,6 +170,8 @@ class kept_channel final : public channel, private limit_owner {
   bool attended_;
   stream_state state_;
   use_limit limit_;
+  /// Has parted from its users.
+  std::unique_ptr<stream> parted_;
   /// What executors refused; sent again on the owner's next turn.
   outbox outbox_;
 };

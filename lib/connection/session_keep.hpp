@@ -25,12 +25,14 @@ class session_keep {
     if (!s) behind_ = true;
     return behind_ ? former_ : s->sessions();
   }
-  /// `s` is taken away, to be closed. `in_use`: somebody may have seen what is kept with it.
-  void stream_goes(stream& s, bool in_use) noexcept {
+  /// A stream is taken away, to be closed; `in_use`: somebody may have seen what is kept with it.
+  void stream_goes(session_list& of_it, bool in_use) noexcept {
     // One who has not gone on since an earlier stream has not seen that of this one.
-    (in_use && !behind_ ? former_ : remains_).append(s.sessions());
+    (in_use && !behind_ ? former_ : remains_).append(of_it);
     behind_ = behind_ || in_use;
   }
+  /// The same of one that had parted from the user before; he may have begun anew meanwhile.
+  void leave(session_list& of_it, bool in_use) noexcept { (in_use ? former_ : remains_).append(of_it); }
   /// The user goes on with the stream that is there, or there is none any more.
   void go_on() noexcept {
     behind_ = false;

@@ -220,7 +220,7 @@ std::unique_ptr<stream> stream_state::take() noexcept { return word::is_drained(
 std::unique_ptr<stream> stream_state::take_away() noexcept {
   auto s = raw_.take();
   if (!s) return nullptr;
-  sessions_.stream_goes(*s, has_user());
+  sessions_.stream_goes(s->sessions(), has_user());
   if (sessions_.has_remains()) tell_owner();
   return s;
 }
@@ -232,6 +232,18 @@ bool stream_state::has_user() const noexcept {
 }
 
 std::unique_ptr<stream> stream_state::release() noexcept { return word_.step(word::release) ? raw_.take() : nullptr; }
+
+std::unique_ptr<stream> stream_state::part(const loss& why, wait_list& ended) noexcept {
+  const unsigned before = word_.load();
+  const leftover left = judge(before, {}).left;
+  const bool is_clean = left == leftover::used || left == leftover::unused;
+  if (!is_clean || hooked_ || (before & word::queued) || !word_.step(word::release)) return nullptr;
+  losses_.note(why, before);
+  // Who came in between.
+  queue_.refuse(ended, reading | writing, losses_);
+  tell_owner();
+  return raw_.take();
+}
 
 void stream_state::retire(wait_list& ended) noexcept {
   retired_ = true;
@@ -288,8 +300,15 @@ session_list& stream_state::seen_sessions() noexcept {
   return sessions_.seen(raw_.get());
 }
 
+void stream_state::leave_sessions(session_list& of_it) noexcept {
+  // Who has a connection that stands alone may have references for as long as he has that.
+  const bool in_use = use_ == channel_use::alone && !left_;
+  sessions_.leave(of_it, in_use);
+  if (sessions_.has_remains()) tell_owner();
+}
+
 session_list stream_state::take_sessions() noexcept {
-  if (stream* const s = raw_.get()) sessions_.stream_goes(*s, false);
+  if (stream* const s = raw_.get()) sessions_.stream_goes(s->sessions(), false);
   sessions_.go_on();
   return sessions_.take_remains();
 }

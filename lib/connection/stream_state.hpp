@@ -84,6 +84,8 @@ class stream_state {
   session_keep& sessions() noexcept { return sessions_; }
   /// For the user: what he sees of it.
   session_list& seen_sessions() noexcept;
+  /// What was kept with a stream that has parted, and is closed.
+  void leave_sessions(session_list& of_it) noexcept;
   /// All of it: no user is left.
   session_list take_sessions() noexcept;
   /// Who had the connection that stands alone is gone.
@@ -99,6 +101,8 @@ class stream_state {
   void bring_down(const loss& why, error_code verdict, wait_list& ended) noexcept;
   /// The stream, if it is down and drained.
   std::unique_ptr<stream> take() noexcept;
+  /// The stream, if it is up, clean and unused: its users find it down for `why`.
+  std::unique_ptr<stream> part(const loss& why, wait_list& ended) noexcept;
   /// The stream, if it is up and nothing is outstanding.
   std::unique_ptr<stream> release() noexcept;
   loss_record& losses() noexcept { return losses_; }

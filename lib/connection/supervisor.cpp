@@ -57,6 +57,9 @@ void do_or_wait(F f) {
 /// Kept by what it is a part of.
 endpoint_label label_of(const std::shared_ptr<const destination>& to) { return {to, &to->name}; }
 
+/// What `on_close` has.
+constexpr duration longest_words = std::chrono::seconds(1);
+
 /// Why a stream that is up cannot be taken from its handshake.
 std::string why_kept(const kept_channel& c) {
   return c.has_last_write() ? "on_connect shut its sending side down" : "on_connect left an operation outstanding";
@@ -144,6 +147,7 @@ void supervisor::begin_again(std::shared_ptr<void> keep) noexcept {
 
 void supervisor::settle_interrupted() noexcept {
   const error_code no_memory = make_error_code(boost::system::errc::not_enough_memory);
+  if (words_end_) end_words();
   if (hook_) end_hook(no_memory, {});
   if (dialling_) end_attempt({nullptr, no_memory, {}});
 }
@@ -153,6 +157,8 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep, unsigned loop)
   const auto kept = std::move(keep);
   // From here on; before, whoever starts it is told.
   loop_ = loop;
+  // Once more, for last words.
+  if (phase_ == phase::ended) phase_ = phase::stopped;
   // What an attempt was cancelled with is no matter of the next.
   co_await asio::this_coro::throw_if_cancelled(false);
   // Nothing of this runs inside whoever starts it, be it the constructor of the pool.
@@ -184,21 +190,24 @@ asio::awaitable<void> supervisor::go_on() {
     case phase::lost:
       co_await until_drained();
       if (stopping()) break;
+      co_await say_last_words();
       channel_->take().reset();
       channel_->take_remains();
       id_ = 0;
       phase_ = phase::down;
       break;
     case phase::stopped:
+      co_await say_last_words();
       if (channel_->is_drained()) channel_->take().reset();
+      channel_->take_remains();
       while (!channel_->try_again()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));
+      // From now on nobody looks for more.
+      if (!channel_->leave()) break;
       // What was not wanted was closed before.
-      if (client_.is_wanted()) {
+      if (!std::exchange(told_closed_, true) && client_.is_wanted()) {
         to_ = client_.target();
         tell_event({.kind = event_kind::closed, .level = severity::debug});
       }
-      // From now on nobody looks at them.
-      while (!channel_->leave_remains()) channel_->take_remains();
       phase_ = phase::ended;
       client_.on_stopped();
       break;
@@ -304,7 +313,7 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
   try {
     co_await asio::this_coro::reset_cancellation_state();
     co_await asio::this_coro::throw_if_cancelled(true);
-    start_watchdog();
+    start_watchdog(options_.connect_timeout);
     // It became so before there was a watch to end.
     if (client_.is_moot()) drop_attempt();
     a.connected = co_await dial(*env_, ex_, options_, *to_, reached_);
@@ -360,6 +369,42 @@ asio::awaitable<void> supervisor::shake_hands(attempt& a) {
   a.reason = std::move(f.reason);
 }
 
+asio::awaitable<void> supervisor::say_last_words() {
+  std::unique_ptr<stream> parted = channel_->take_parted();
+  if (!parted) co_return;
+  try {
+    // Is it still fit for use?
+    if (error_code ec = first_look(*parted)) throw boost::system::system_error(ec);
+    co_await asio::this_coro::reset_cancellation_state();
+    co_await asio::this_coro::throw_if_cancelled(true);
+    words_end_ = later(env_->now(), longest_words);
+    handshake_ = kept_channel::make(ex_, env_, nullptr, channel_use::once_only, label_of(to_));
+    handshake_->open(parted, label_of(to_));
+    start_watchdog(longest_words);
+    connection c(handshake_);
+    // Whether they were heard does not matter.
+    co_await call(options_.on_close, c);
+  } catch (const boost::system::system_error&) {
+    // Or its time is up.
+  } catch (const std::bad_alloc&) {
+    // Then it is closed without.
+  }
+  co_await asio::this_coro::throw_if_cancelled(false);
+  if (parted) channel_->leave_sessions(parted->sessions());
+  end_words();
+}
+
+void supervisor::end_words() noexcept {
+  words_end_.reset();
+  end_watchdog();
+  if (auto h = std::exchange(handshake_, nullptr)) {
+    h->close();
+    session_list kept = h->take_sessions();
+    h->take();
+    channel_->leave_sessions(kept);
+  }
+}
+
 asio::awaitable<void> supervisor::run_hook() {
   failure f;
   try {
@@ -368,7 +413,7 @@ asio::awaitable<void> supervisor::run_hook() {
     late_ending_ = hook_->failure;
     handshake_ = channel_;
     channel_->begin_hook();
-    start_watchdog();
+    start_watchdog(options_.connect_timeout);
     connection c(channel_);
     f = co_await call(*hook_->run, c);
   } catch (const std::bad_alloc&) {
@@ -411,11 +456,11 @@ asio::awaitable<void> supervisor::rest(time_point t) {
   co_await alarm_.wait_until(delivered ? t : std::min(t, later(env_->now(), redelivery_pause)));
 }
 
-void supervisor::start_watchdog() {
+void supervisor::start_watchdog(std::optional<duration> limit) {
   const std::lock_guard lock(watchdog_mutex_);
   ++epoch_;
   if (!watchdog_) return;
-  set_watchdog(options_.connect_timeout ? later(env_->now(), *options_.connect_timeout) : time_point::max());
+  set_watchdog(limit ? later(env_->now(), *limit) : time_point::max());
   // stop() came before there was a wait to end.
   if (stopping()) watchdog_->cancel();
 }
@@ -440,6 +485,11 @@ void supervisor::on_watchdog(unsigned epoch, error_code ec) {
   {
     const std::lock_guard lock(watchdog_mutex_);
     if (epoch != epoch_) return;
+    // They are part of what ends them.
+    if (words_end_ && env_->now() < *words_end_ && watchdog_) {
+      set_watchdog(*words_end_);
+      return;
+    }
   }
   if (!verdict_) verdict_ = stopping() ? error_code(errc::closed) : ec ? ec : error_code(errc::timed_out);
   std::string_view late;
@@ -459,17 +509,31 @@ void supervisor::on_watchdog(unsigned epoch, error_code ec) {
   }
 }
 
-void supervisor::stop() noexcept {
+bool supervisor::stop() noexcept {
+  note_stop();
+  kept_channel::parting words = kept_channel::parting::none;
+  if (options_.on_close) words = channel_->part({{}, {}, ending::surplus}, &stopping_);
   retire();
   channel_->close();
   // Nobody uses it: the peer learns of the end now, and not when the executor runs next.
   channel_->take().reset();
+  return words == kept_channel::parting::forlorn;
 }
 
-void supervisor::retire() noexcept {
+void supervisor::dismiss(const loss& why) noexcept {
+  const bool on_purpose = why.kind == ending::aged || why.kind == ending::moved || why.kind == ending::surplus;
+  if (on_purpose && options_.on_close && channel_->part(why, nullptr) != kept_channel::parting::none) return;
+  channel_->bring_down(why, {});
+}
+
+void supervisor::note_stop() noexcept {
   // What goes down from now on is closed on purpose; what was lost before is to be told, by a loop that has not seen
   // it.
   if (!stopping() && !channel_->is_up()) lost_before_ = true;
+}
+
+void supervisor::retire() noexcept {
+  note_stop();
   stopping_.store(true, std::memory_order_release);
   channel_->retire();
   alarm_.ring();

@@ -80,8 +80,12 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   /// Starts the loop, as work on the executor; `keep` keeps `client` and `options` alive while it runs.
   void start(std::shared_ptr<void> keep);
 
-  /// Closes the connection for good. Any thread.
-  void stop() noexcept;
+  /// Closes the connection for good, after its last words if it has any. True if the loop had ended before and they are
+  /// still to be said: then it has to be started again, or `drop_words` to be called. Any thread.
+  bool stop() noexcept;
+  void drop_words() noexcept { channel_->drop_parted(); }
+  /// Gives up a stream that nobody uses, after its last words if it has any. Any thread.
+  void dismiss(const loss& why) noexcept;
   /// Ends the loop and leaves the stream, if it is up, to its user, until `stop`. Any thread.
   void retire() noexcept;
   /// Has the loop look at its client again: the answer to `may_dial` or `next_hook` has changed. Any thread.
@@ -136,6 +140,8 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   /// Why a stream that is connected is not fit for use, if it is not.
   error_code first_look(stream& s) const noexcept;
   asio::awaitable<void> shake_hands(attempt& a);
+  asio::awaitable<void> say_last_words();
+  void end_words() noexcept;
   asio::awaitable<void> run_hook();
   void end_hook(error_code ec, std::string reason) noexcept;
   /// Until the stream is lost, or the loop to end; runs hooks meanwhile.
@@ -148,7 +154,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   /// Sleeps until something changes, or until `t`.
   asio::awaitable<void> rest(time_point t);
 
-  void start_watchdog();
+  void start_watchdog(std::optional<duration> limit);
   /// Under `watchdog_mutex_`.
   void set_watchdog(time_point t);
   /// Ends the watch; the verdict, if it has struck.
@@ -156,6 +162,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   /// `ec` is set if the watch was ended before its time.
   void on_watchdog(unsigned epoch, error_code ec);
 
+  void note_stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
 
   const connection_options& options_;
@@ -197,6 +204,10 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   /// How the stream ends if the handshake under way is late, and why the last hook failed. Only on `strand_`.
   ending late_ending_ = ending::dirty;
   std::string hook_failure_;
+  /// Until when the last words under way may last. Only on `strand_`.
+  std::optional<time_point> words_end_;
+  /// That it is closed was told. Only on `strand_`.
+  bool told_closed_ = false;
   /// Set when the watchdog strikes. Only on `strand_`.
   error_code verdict_;
 

@@ -100,7 +100,7 @@ void pool_core::close() noexcept {
     if (in_use) {
       s->keeper->retire();
     } else {
-      s->keeper->stop();
+      if (s->keeper->stop()) s->keeper->drop_words();
     }
   }
   alarm_.ring();

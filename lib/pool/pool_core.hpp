@@ -144,6 +144,8 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void send_away(locked lock, slot& s) noexcept;
   /// `why`: it is still up, and goes down for this.
   void give_to_supervisor(locked lock, slot& s, const loss* why) noexcept;
+  /// Has the loop of its supervisor run once more, to say its last words. False if it could not be started.
+  bool start_again(slot& s) noexcept;
   /// Looks at a slot that is the caller's alone, without a lock; if it fails, the supervisor has it. `lock` is on
   /// `mutex_` before and afterwards, but not if it failed.
   bool passes(locked& lock, slot& s) noexcept;

@@ -240,11 +240,29 @@ void pool_core::give_to_supervisor(locked lock, slot& s, const loss* why) noexce
     // Somebody may have begun to wait when there seemed to be no room.
     grow();
   }
+  // Its loop may have ended, and be wanted once more.
+  const bool may_run = stop && dial_options_.on_close;
+  if (may_run) ++running_;
   lock.unlock();
-  if (why) s.users().bring_down(*why, {});
-  if (stop) {
-    s.keeper->stop();
-    finish_drain();
+  if (why) s.keeper->dismiss(*why);
+  if (!stop) return;
+  const bool runs = s.keeper->stop() && start_again(s);
+  if (may_run && !runs) {
+    lock.lock();
+    --running_;
+    lock.unlock();
+  }
+  finish_drain();
+}
+
+bool pool_core::start_again(slot& s) noexcept {
+  try {
+    s.keeper->start(shared_from_this());
+    return true;
+  } catch (...) {
+    // No memory, or its executor refuses: it is closed without.
+    s.keeper->drop_words();
+    return false;
   }
 }
 

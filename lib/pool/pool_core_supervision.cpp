@@ -139,7 +139,7 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   if (s.owner() != slot_owner::supervisor || !s.users().is_up()) return;
   if (!s.is_counted()) {
     lock.unlock();
-    s.users().bring_down({{}, "nobody needs it any more", ending::surplus}, {});
+    s.keeper->dismiss({{}, "nobody needs it any more", ending::surplus});
     return;
   }
   move(s, slot_event::arrived);
