@@ -193,7 +193,6 @@ asio::awaitable<void> supervisor::go_on() {
       co_await say_last_words();
       channel_->take().reset();
       channel_->take_remains();
-      id_ = 0;
       phase_ = phase::down;
       break;
     case phase::stopped:
@@ -278,6 +277,8 @@ void supervisor::note_lost() noexcept {
       (why.kind == ending::lost || spoke_first) && !why.answered && env_->now() - since_ < options_.retry_min;
   if (early) note_address(why.cause);
   tell_loss(why, client_.on_down(why, early));
+  // Of this stream all is told: what may be closed from now on is a connection that is down.
+  id_ = 0;
 }
 
 void supervisor::tell_event(event e) const noexcept {

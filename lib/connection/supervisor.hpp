@@ -189,7 +189,7 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   std::shared_ptr<const destination> to_;
   /// Where the last attempt came to, if anywhere. Only on `strand_`.
   std::optional<endpoint> reached_;
-  /// Of the stream that is up, or was; 0 when that has gone. Only on `strand_`.
+  /// Of the stream that is up; 0 when its end was told. Only on `strand_`.
   std::uint64_t id_ = 0;
   std::shared_ptr<kept_channel> channel_;
   alarm alarm_;

@@ -108,6 +108,20 @@ BOOST_AUTO_TEST_CASE(of_an_attempt_that_on_connect_has_failed_is_told) {
   BOOST_TEST(w.log.entries().at(0).id == seen[0]);
 }
 
+BOOST_AUTO_TEST_CASE(of_one_whose_end_was_told_is_not_told_again) {
+  pool_world w;
+  auto lease = w.take();
+  w.peer().reset();
+  char byte = 0;
+  auto failed = w.watch(lease->read_some(asio::buffer(&byte, 1)));
+  w.settle();
+  BOOST_TEST(failed->done);
+  w.pool->close();
+  w.settle();
+  BOOST_TEST((w.log.entries().back().kind == event_kind::closed));
+  BOOST_TEST(w.log.entries().back().id == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(in_a_lease_is_0_from_the_loss_until_it_goes_on) {
   pool_world w;
   auto lease = w.take();
