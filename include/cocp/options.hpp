@@ -49,6 +49,14 @@ struct tls_options {
 
   /// False: any certificate of any server will do. Whoever is on the way can then read and change everything.
   bool verify = true;
+
+  /// Talks on the plain stream before TLS begins on it: STARTTLS, PostgreSQL's SSLRequest, a PROXY header. It is a part
+  /// of the attempt, within `connect_timeout`; when it throws, the attempt has failed. It has to read all that the peer
+  /// says: bytes that are left unread fail the attempt with `errc::unsolicited_data`, whatever
+  /// `pool_options::allow_unread` says, since whoever is on the way can have put them there, to be taken for what came
+  /// under TLS. What has come into its own buffer behind the answer, as `read_until` may bring it, it must look for
+  /// itself.
+  handshake before{};
 };
 
 /// How to reach the endpoint. In every optional duration `std::nullopt` means off or no limit.

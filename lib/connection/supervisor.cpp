@@ -61,8 +61,9 @@ endpoint_label label_of(const std::shared_ptr<const destination>& to) { return {
 constexpr duration longest_words = std::chrono::seconds(1);
 
 /// Why a stream that is up cannot be taken from its handshake.
-std::string why_kept(const kept_channel& c) {
-  return c.has_last_write() ? "on_connect shut its sending side down" : "on_connect left an operation outstanding";
+std::string why_kept(const kept_channel& c, const char* handshake) {
+  const char* const why = c.has_last_write() ? " shut its sending side down" : " left an operation outstanding";
+  return std::string(handshake) + why;
 }
 
 asio::awaitable<failure> call(const handshake& h, connection& c) {
@@ -319,8 +320,9 @@ asio::awaitable<supervisor::attempt> supervisor::try_once() {
     if (client_.is_moot()) drop_attempt();
     a.connected = co_await dial(*env_, ex_, options_, *to_, reached_);
     a.id = a.connected->id();
-    if (options_.on_connect) co_await shake_hands(a);
-    if (a.connected) a.error = first_look(*a.connected);
+    if (a.connected->needs_handshake()) co_await make_secure(a);
+    if (a.connected && !a.error && options_.on_connect) co_await shake_hands(a, options_.on_connect, "on_connect");
+    if (a.connected && !a.error) a.error = first_look(*a.connected);
   } catch (const boost::system::system_error& e) {
     a.error = e.code();
   } catch (const std::bad_alloc&) {
@@ -352,18 +354,33 @@ error_code supervisor::first_look(stream& s) const noexcept {
   return {};
 }
 
-asio::awaitable<void> supervisor::shake_hands(attempt& a) {
+asio::awaitable<void> supervisor::make_secure(attempt& a) {
+  if (options_.tls && options_.tls->before) {
+    co_await shake_hands(a, options_.tls->before, "tls.before");
+    if (a.error) co_return;
+    // Not `first_look`: what may be pushed later may not be here.
+    const peek_result found = a.connected->peek(a.error);
+    if (found == peek_result::unread) {
+      a.error = errc::unsolicited_data;
+      a.reason = "bytes were left unread before TLS";
+    }
+    if (a.error) co_return;
+  }
+  co_await secure(*a.connected);
+}
+
+asio::awaitable<void> supervisor::shake_hands(attempt& a, const handshake& h, const char* name) {
   // A channel of its own: it works while the users of the other one still wait. Operations that on_connect leaves
   // behind keep it, so the stream goes only when they have ended.
   handshake_ = kept_channel::make(ex_, env_, nullptr, channel_use::once_only, label_of(to_));
   handshake_->open(a.connected, label_of(to_));
   connection c(handshake_);
-  failure f = co_await call(options_.on_connect, c);
+  failure f = co_await call(h, c);
   if (!f.error) {
     a.connected = handshake_->release();
     if (!a.connected) {
       f.error = handshake_->last_error();
-      if (!f.error) f = {errc::handshake_failed, why_kept(*handshake_)};
+      if (!f.error) f = {errc::handshake_failed, why_kept(*handshake_, name)};
     }
   }
   a.error = f.error;

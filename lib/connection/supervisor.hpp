@@ -139,7 +139,10 @@ class supervisor final : public channel_owner, public shutdown_target, public st
   void note_address(error_code ec) noexcept;
   /// Why a stream that is connected is not fit for use, if it is not.
   error_code first_look(stream& s) const noexcept;
-  asio::awaitable<void> shake_hands(attempt& a);
+  /// The handshake of TLS, and what comes before it.
+  asio::awaitable<void> make_secure(attempt& a);
+  /// `name`: what `h` is in the options.
+  asio::awaitable<void> shake_hands(attempt& a, const handshake& h, const char* name);
   asio::awaitable<void> say_last_words();
   void end_words() noexcept;
   asio::awaitable<void> run_hook();

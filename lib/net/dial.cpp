@@ -91,13 +91,14 @@ asio::awaitable<std::unique_ptr<stream>> dial(environment& env, asio::any_io_exe
   auto [ec, connected, at] = co_await asio::async_initiate<decltype(token), signature>(std::move(initiate), token);
   if (ec) throw boost::system::system_error(ec, "connect");
   reached = at;
-  if (connected->needs_handshake()) {
-    stream& s = *connected;
-    auto shake_hands = [&s](auto h) { s.async_handshake(std::move(h)); };
-    auto [failure] = co_await asio::async_initiate<decltype(token), void(error_code)>(std::move(shake_hands), token);
-    if (failure) throw boost::system::system_error(failure, "handshake");
-  }
   co_return std::move(connected);
+}
+
+asio::awaitable<void> secure(stream& s) {
+  constexpr auto token = asio::as_tuple(asio::use_awaitable);
+  auto shake_hands = [&s](auto h) { s.async_handshake(std::move(h)); };
+  auto [failure] = co_await asio::async_initiate<decltype(token), void(error_code)>(std::move(shake_hands), token);
+  if (failure) throw boost::system::system_error(failure, "handshake");
 }
 
 }  // namespace cocp::detail

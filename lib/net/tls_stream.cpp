@@ -142,6 +142,7 @@ class tls_stream final : public stream {
   bool needs_handshake() const noexcept override { return true; }
 
   void async_handshake(wait_handler handler) override {
+    is_plain_ = false;
     auto op = std::make_shared<engine_operation<wait_handler, error_code>>(strand_, std::move(handler));
     op->launch([this](auto token) { tls_.async_handshake(asio::ssl::stream_base::client, std::move(token)); },
                [this](error_code& ec) {
@@ -158,6 +159,10 @@ class tls_stream final : public stream {
   ssl_st* native_tls() noexcept override { return agreed_ ? engine_ : nullptr; }
 
   void async_read_some(asio::mutable_buffer buffer, io_handler handler) override {
+    if (is_plain_) {
+      lower_.async_read_some(buffer, std::move(handler));
+      return;
+    }
     auto op = std::make_shared<engine_operation<io_handler, error_code, std::size_t>>(strand_, std::move(handler));
     op->launch(
         [this, buffer](auto token) {
@@ -173,12 +178,20 @@ class tls_stream final : public stream {
   }
 
   void async_write_some(asio::const_buffer buffer, io_handler handler) override {
+    if (is_plain_) {
+      lower_.async_write_some(buffer, std::move(handler));
+      return;
+    }
     auto op = std::make_shared<engine_operation<io_handler, error_code, std::size_t>>(strand_, std::move(handler));
     op->launch([this, buffer](auto token) { tls_.async_write_some(buffer, std::move(token)); },
                [this](error_code ec, std::size_t) { note_end(ec); });
   }
 
   void async_shutdown_send(io_handler handler) override {
+    if (is_plain_) {
+      lower_.async_shutdown_send(std::move(handler));
+      return;
+    }
     auto op = std::make_shared<engine_operation<io_handler, error_code, std::size_t>>(strand_, std::move(handler));
     op->launch(
         [this](auto token) {
@@ -195,6 +208,7 @@ class tls_stream final : public stream {
   void cancel_wait_readable() noexcept override { lower_.cancel_wait_readable(); }
 
   peek_result peek(error_code& ec) noexcept override {
+    if (is_plain_) return lower_.peek(ec);
     if (seen_) {
       ec = lower_.end_behind();
       return peek_result::unread;
@@ -307,6 +321,8 @@ class tls_stream final : public stream {
   tls_strand strand_;
   const std::shared_ptr<tls_sessions> sessions_;
   const bool verify_;
+  /// The handshake has not begun (see `tls_options::before`): what goes on is the socket's.
+  bool is_plain_ = true;
   /// The handshake has succeeded.
   bool agreed_ = false;
   /// The same, and nothing has failed since.

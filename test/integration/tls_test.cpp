@@ -7,12 +7,15 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
+#include <boost/system/system_error.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp.hpp>
 #include <cocp/tls.hpp>
@@ -22,6 +25,8 @@
 #include <functional>
 #include <optional>
 #include <ostream>
+#include <sstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -754,6 +759,134 @@ BOOST_DATA_TEST_CASE(a_lease_is_one_stream, data::make({tls_version::tls_1_2, tl
     conn.put();
     co_await pool.drain();
   });
+}
+
+// What comes before TLS on the same stream.
+
+BOOST_AUTO_TEST_CASE(before_talks_on_the_plain_stream_and_then_it_is_tls) {
+  tls_server server(io.get_executor(), made.localhost, tls_version::any, {"STARTTLS\n", "go\n"});
+  run([&]() -> asio::awaitable<void> {
+    std::vector<std::uint64_t> ids;
+    auto options = at(server.address());
+    options.tls->before = [&ids](cocp::connection& c) -> asio::awaitable<void> {
+      ids.push_back(c.id());
+      BOOST_TEST(c.native_tls() == nullptr);
+      c.session<std::string>() = "asked";
+      auto ask = asio::buffer("STARTTLS\n", 9);
+      co_await c.write(ask);
+      std::string answer(3, '\0');
+      auto in = asio::buffer(answer);
+      co_await c.read(in);
+      BOOST_TEST(answer == "go\n");
+    };
+    options.on_connect = [&ids](cocp::connection& c) -> asio::awaitable<void> {
+      ids.push_back(c.id());
+      BOOST_TEST(c.native_tls() != nullptr);
+      co_return;
+    };
+    cocp::pool pool(io, options, {.size = 1});
+    cocp::lease conn = co_await pool.get();
+    BOOST_TEST(ids == std::vector<std::uint64_t>(2, conn->id()), boost::test_tools::per_element());
+    BOOST_TEST(conn->session<std::string>() == "asked");
+    std::string text = "hello";
+    auto buffer = asio::buffer(text);
+    co_await conn->write(buffer);
+    co_await conn->read(buffer);
+    BOOST_TEST(text == "hello");
+    conn.put();
+    co_await pool.drain();
+  });
+  BOOST_TEST(server.seen().sessions == 1u);
+}
+
+BOOST_DATA_TEST_CASE(what_before_leaves_unread_fails_the_attempt, data::make({false, true}), allow_unread) {
+  // Whoever is on the way can have put it there.
+  tls_server server(io.get_executor(), made.localhost, tls_version::any, {"STARTTLS\n", "go\nRCPT TO"});
+  std::vector<std::string> told;
+  run([&]() -> asio::awaitable<void> {
+    auto options = at(server.address());
+    options.logger = [&told](const cocp::event& e) {
+      std::ostringstream line;
+      line << e.error.message() << ": " << e.reason;
+      told.push_back(line.str());
+    };
+    options.tls->before = [](cocp::connection& c) -> asio::awaitable<void> {
+      auto ask = asio::buffer("STARTTLS\n", 9);
+      co_await c.write(ask);
+      std::string answer(3, '\0');
+      auto in = asio::buffer(answer);
+      co_await c.read(in);
+    };
+    cocp::pool pool(io, options, {.size = 1, .fail_fast = 0s, .allow_unread = allow_unread});
+    auto get = pool.get();
+    error_code ec;
+    try {
+      co_await std::move(get);
+    } catch (const boost::system::system_error& e) {
+      ec = e.code();
+    }
+    BOOST_TEST((ec == errc::unsolicited_data));
+    co_await pool.drain();
+  });
+  BOOST_TEST(told.at(0) == error_code(errc::unsolicited_data).message() + ": bytes were left unread before TLS");
+  BOOST_TEST(server.seen().sessions == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(before_may_say_why_there_is_no_tls) {
+  tls_server server(io.get_executor(), made.localhost, tls_version::any, {"STARTTLS\n", "no\n"});
+  std::string told;
+  run([&]() -> asio::awaitable<void> {
+    auto options = at(server.address());
+    options.tls->before = [](cocp::connection&) -> asio::awaitable<void> {
+      throw std::runtime_error("the server has no TLS");
+      co_return;
+    };
+    cocp::pool pool(io, options, {.size = 1, .fail_fast = 0s});
+    try {
+      auto get = pool.get();
+      co_await std::move(get);
+    } catch (const boost::system::system_error& e) {
+      told = e.what();
+    }
+    co_await pool.drain();
+  });
+  BOOST_TEST(told.find("the server has no TLS") != std::string::npos, told);
+}
+
+BOOST_DATA_TEST_CASE(shutdown_send_is_close_notify_and_reads_go_on,
+                     data::make({tls_version::tls_1_2, tls_version::tls_1_3}), version) {
+  tls_server server(io.get_executor(), made.localhost, version);
+  run([&]() -> asio::awaitable<void> {
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    {
+      cocp::lease conn = co_await pool.get();
+      // In several records, of which some come in when our side has ended.
+      std::string text(100'000, 'x');
+      auto out = asio::buffer(text);
+      co_await conn->write(out);
+      std::string first(10, '\0');
+      auto begin = asio::buffer(first);
+      co_await conn->read(begin);
+      co_await conn->shutdown_send();
+      error_code ec;
+      try {
+        co_await conn->write(begin);
+      } catch (const boost::system::system_error& e) {
+        ec = e.code();
+      }
+      BOOST_TEST(ec == asio::error::broken_pipe);
+      std::string answer(text.size() - first.size(), '\0');
+      auto in = asio::buffer(answer);
+      co_await conn->read(in);
+      BOOST_TEST((answer == text.substr(first.size())));
+    }
+    // Until it has seen the end.
+    while (server.seen().open != 0) co_await asio::post(io, asio::use_awaitable);
+    co_await pool.drain();
+    BOOST_TEST(pool.stats().replaced_dirty == 1u);
+  });
+  BOOST_TEST(server.seen().said_goodbye >= 1u);
+  BOOST_TEST(server.seen().cut_off == 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

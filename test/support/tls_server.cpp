@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -44,8 +45,10 @@ asio::ssl::context::method method_of(tls_version v) {
 struct tls_server::state {
   using session = asio::ssl::stream<tcp::socket>;
 
-  state(asio::any_io_executor ex, const key_pair& files, tls_version version)
-      : context(method_of(version)), acceptor(ex, tcp::endpoint(asio::ip::make_address("127.0.0.1"), 0)) {
+  state(asio::any_io_executor ex, const key_pair& files, tls_version version, plain_words said)
+      : before(std::move(said)),
+        context(method_of(version)),
+        acceptor(ex, tcp::endpoint(asio::ip::make_address("127.0.0.1"), 0)) {
     context.use_certificate_chain_file(files.certificate);
     context.use_private_key_file(files.key, asio::ssl::context::pem);
     // Without it a server resumes nothing that a client was asked to identify itself for; it does no harm here.
@@ -62,6 +65,15 @@ struct tls_server::state {
   }
 
   static asio::awaitable<void> serve(std::shared_ptr<state> self, tcp::socket socket) {
+    if (!self->before.ask.empty()) {
+      std::string asked(self->before.ask.size(), '\0');
+      auto in = asio::buffer(asked);
+      auto [not_read, n] = co_await asio::async_read(socket, in, token);
+      if (not_read || asked != self->before.ask) co_return;
+      auto out = asio::buffer(self->before.answer);
+      auto [not_answered, m] = co_await asio::async_write(socket, out, token);
+      if (not_answered) co_return;
+    }
     const auto s = std::make_shared<session>(std::move(socket), self->context);
     auto [failed] = co_await s->async_handshake(asio::ssl::stream_base::server, token);
     if (failed) {
@@ -89,14 +101,15 @@ struct tls_server::state {
     self->open.erase(place);
   }
 
+  const plain_words before;
   asio::ssl::context context;
   tcp::acceptor acceptor;
   std::list<std::shared_ptr<session>> open;
   counts counted;
 };
 
-tls_server::tls_server(asio::any_io_executor ex, const key_pair& files, tls_version version)
-    : state_(std::make_shared<state>(ex, files, version)) {
+tls_server::tls_server(asio::any_io_executor ex, const key_pair& files, tls_version version, plain_words before)
+    : state_(std::make_shared<state>(ex, files, version, std::move(before))) {
   asio::co_spawn(ex, state::accept(state_), asio::detached);
 }
 

@@ -20,6 +20,12 @@ inline std::ostream& operator<<(std::ostream& out, tls_version v) {
   return out << (v == tls_version::any ? "any TLS" : v == tls_version::tls_1_2 ? "TLS 1.2" : "TLS 1.3");
 }
 
+/// What is said on the plain stream before TLS: what the client has to say, and the answer to it.
+struct plain_words {
+  std::string ask;
+  std::string answer;
+};
+
 /// An echo server that talks TLS, on a free port of 127.0.0.1 and the test's own executor.
 /// \par Lifetime
 /// Destroyed before the execution context; leaves no work behind but completions that are due.
@@ -27,7 +33,8 @@ inline std::ostream& operator<<(std::ostream& out, tls_version v) {
 /// All of it is used on one thread.
 class tls_server {
  public:
-  explicit tls_server(boost::asio::any_io_executor ex, const key_pair& files, tls_version version = tls_version::any);
+  explicit tls_server(boost::asio::any_io_executor ex, const key_pair& files, tls_version version = tls_version::any,
+                      plain_words before = {});
   ~tls_server();
   tls_server(const tls_server&) = delete;
   tls_server& operator=(const tls_server&) = delete;

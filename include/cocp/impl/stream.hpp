@@ -58,7 +58,8 @@ class COCP_API stream {
 
   /// True if more must be agreed on with the peer before bytes can be exchanged (TLS).
   virtual bool needs_handshake() const noexcept { return false; }
-  /// Only if `needs_handshake`, once, when it is connected. Honours terminal cancellation, which ends the stream.
+  /// Only if `needs_handshake`, once, when it is connected; what is read and written before is plain. Honours terminal
+  /// cancellation, which ends the stream.
   virtual void async_handshake(wait_handler) {}
   /// True if the handshake took up what had been agreed on before.
   virtual bool resumed() const noexcept { return false; }
