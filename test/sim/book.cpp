@@ -58,7 +58,7 @@ void book::on_request(stream s, const label& l) {
 
 book::holder book::begin(stream s, role who, bool strictly) {
   const failing_allocations::spare spare;
-  static const char* const names[] = {"a lease", "on_connect", "on_return", "keepalive"};
+  static const char* const names[] = {"a lease", "on_connect", "on_return", "keepalive", "on_close"};
   const holder h = ++holders_;
   note(names[static_cast<std::size_t>(who)], " begins as holder ", h, " of stream ", s);
   roles_[h] = who;
@@ -72,8 +72,26 @@ book::holder book::begin(stream s, role who, bool strictly) {
     }
   }
   take(h, s, strictly);
+  if (who == role::on_close) closing_[h] = now_();
   return h;
 }
+
+void book::numbered(holder h, stream s, std::uint64_t id) {
+  const failing_allocations::spare spare;
+  if (s == 0) return;
+  std::uint64_t& known = at(s).id;
+  if (known == 0) known = id;
+  if (id == 0 || known != id)
+    fail(say("holder ", h, " finds the number ", id, " at stream ", s, ", which has ", known));
+  const stream whose = ids_.emplace(id, s).first->second;
+  if (whose != s) fail(say("stream ", s, " has the number ", id, " of stream ", whose));
+  const auto who = roles_.find(h);
+  if (who != roles_.end() && who->second == role::lease && !closed && !told_.contains(id)) {
+    fail(say("stream ", s, " is given to ", h, ", and was not told as connected, or as lost before"));
+  }
+}
+
+std::size_t book::closing() const { return closing_.size(); }
 
 book::holder book::begin_alone() {
   const failing_allocations::spare spare;
@@ -111,11 +129,13 @@ void book::end(holder h, stream s, const char* spoiled) {
   const std::optional<role> who = found == roles_.end() ? std::nullopt : std::optional(found->second);
   roles_.erase(h);
   limits_.erase(h);
+  closing_.erase(h);
   if (s == 0) return;
   line_of_streams& t = at(s);
   t.has = 0;
   t.free_at = now_();
   if (spoiled) t.spoiled = spoiled;
+  if (who == role::on_close) t.spoiled = "it has said its last words";
   if (who == role::on_connect) {
     t.greeted = !spoiled;
     t.up_since = t.used_at = now_();
@@ -134,6 +154,9 @@ void book::check_limits() {
   const duration now = now_();
   for (const auto& [h, l] : limits_) {
     if (l.until && *l.until < now && l.outstanding != 0) fail(say("an operation of holder ", h, " is past its limit"));
+  }
+  for (const auto& [h, since] : closing_) {
+    if (now - since > 1s) fail(say("holder ", h, " says its last words for longer than a second"));
   }
 }
 
@@ -261,6 +284,12 @@ void book::check_waits() {
 
 void book::on_event(const event& e, const cocp::stats& s) {
   ++events_[e.kind];
+  if (e.kind == event_kind::connected) {
+    if (e.id == 0 || !told_.insert(e.id).second) fail(say("rule 12: stream ", e.id, " is told as connected twice"));
+  } else if (e.id != 0 &&
+             (e.kind == event_kind::disconnected || e.kind == event_kind::replaced || e.kind == event_kind::closed)) {
+    if (told_.erase(e.id) == 0) fail(say("rule 12: the end of stream ", e.id, " is told, and it was not there"));
+  }
   const duration now = now_();
   // What is lost, or spoken to, early has failed too.
   if (e.kind == event_kind::connect_failed || e.kind == event_kind::disconnected || e.kind == event_kind::replaced) {

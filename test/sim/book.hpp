@@ -70,9 +70,11 @@ class book {
   /// \name Holders
   /// @{
 
-  enum class role { lease, on_connect, on_return, keepalive };
+  enum class role { lease, on_connect, on_return, keepalive, on_close };
   /// One who has a stream from now on. `strictly`: it was checked in this instant.
   holder begin(stream s, role who, bool strictly);
+  /// What his connection says to be the number of his stream.
+  void numbered(holder h, stream s, std::uint64_t id);
   /// One whose connection stands alone: he has whatever stream he writes to, until it ends.
   holder begin_alone();
   /// He has agreed to go on with another stream.
@@ -88,6 +90,8 @@ class book {
   }
   /// No stream that is there now is given to a lease any more.
   void renewed() { renewed_ = streams_.size(); }
+  /// How many say their last words.
+  std::size_t closing() const;
   std::uint32_t new_request(holder h, std::uint32_t answers);
   /// A line was read on his stream.
   void on_answer(holder h, const label& l);
@@ -156,6 +160,7 @@ class book {
     bool greeted = false;
     /// A lease has ended, and `on_return` has not begun.
     bool returned = false;
+    std::uint64_t id = 0;
     duration up_since{};
     /// When the last lease of it ended, and the last holder.
     duration used_at{};
@@ -195,6 +200,12 @@ class book {
   std::set<holder> alone_;
   std::map<holder, limits> limits_;
   std::map<holder, role> roles_;
+  /// Who says his last words, since when.
+  std::map<holder, duration> closing_;
+  /// The numbers of the streams of which was told that they are connected, and not yet of their end.
+  std::set<std::uint64_t> told_;
+  /// Whose numbers they are.
+  std::map<std::uint64_t, stream> ids_;
   stream renewed_ = 0;
   /// When the last lease came back from one who was cancelled.
   duration withdrawn_at_{};

@@ -44,6 +44,7 @@ drawn_options::drawn_options(dice& d, std::uint64_t plain) {
   dial.retry_max = std::max(dial.retry_min, dial.retry_max);
   dial.address = "10.0.0.1:7";
   draw(dial.address, d.of({"10.0.0.1:7", "db:7"}));
+  draw(on_close, d.one_in(3));
   pool.min_size = pool.min_size ? std::optional(std::min(*pool.min_size, pool.size)) : std::nullopt;
 }
 
@@ -71,7 +72,8 @@ std::string drawn_options::text() const {
       << (pool.keep_on_exception ? " keep_on_exception" : "");
   put("keepalive_interval", pool.keepalive_interval);
   out << " max_dialling " << pool.max_dialling << (pool.report_leases ? " report_leases" : "")
-      << (on_connect ? " on_connect" : "") << (on_return ? " on_return" : "") << (keepalive ? " keepalive" : "");
+      << (on_connect ? " on_connect" : "") << (on_return ? " on_return" : "") << (keepalive ? " keepalive" : "")
+      << (on_close ? " on_close" : "");
   put("connect_timeout", dial.connect_timeout);
   put("retry_min", dial.retry_min);
   put("retry_max", dial.retry_max);

@@ -19,6 +19,7 @@ struct drawn_options {
   bool on_connect = false;
   bool on_return = false;
   bool keepalive = false;
+  bool on_close = false;
 
   /// `plain`: a bit for each option in the order of the drawing, which keeps its default then.
   drawn_options(dice& d, std::uint64_t plain);
@@ -28,7 +29,7 @@ struct drawn_options {
   /// Something happens again and again in less than a second, as long as the pool lives.
   bool is_busy() const;
 
-  static constexpr unsigned count = 22;
+  static constexpr unsigned count = 23;
 };
 
 }  // namespace cocp::test::sim

@@ -56,6 +56,13 @@ void server::take_more(const std::weak_ptr<fake_peer>& weak, std::size_t times) 
 void server::received(fake_peer& p) {
   const failing_allocations::spare s;
   std::size_t at = 0;
+  if (p.halved) {
+    if (halved_.insert(p.number).second) {
+      if (dice_.one_in(2)) end_later(shared(p), false, std::max(free_at_[p.number] - net_.elapsed(), duration(0)));
+    } else {
+      book_.fail("what is written behind its end reaches stream " + std::to_string(p.number));
+    }
+  }
   for (; p.received.size() - at >= label::length; at += label::length) {
     const auto l = label::parse(std::string_view(p.received).substr(at, label::length));
     if (!l || l->kind != 'Q') {

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace cocp::test::sim {
@@ -63,6 +64,8 @@ class server {
   dice dice_;
   /// Until when a stream has an answer on its way.
   std::map<std::size_t, duration> free_at_;
+  /// Whose client has ended his side.
+  std::set<std::size_t> halved_;
 };
 
 }  // namespace cocp::test::sim

@@ -138,12 +138,13 @@ void simulation::open() {
     book_.on_event(e, pool_ ? pool_->stats() : cocp::stats());
     if (book_.trace) {
       std::ostringstream line;
-      line << e;
+      line << e << ", number " << e.id;
       book_.note("event: " + std::move(line).str());
     }
   };
   const auto run = [this](book::role who) { return [this, who, mark = mark_](connection& c) { return hook(c, who); }; };
   if (drawn_.on_connect) dial.on_connect = run(book::role::on_connect);
+  if (drawn_.on_close) dial.on_close = run(book::role::on_close);
   if (drawn_.on_return) options.on_return = run(book::role::on_return);
   if (drawn_.keepalive) options.keepalive = run(book::role::keepalive);
   raced_ = dial.address[0] == 'd';
@@ -276,7 +277,8 @@ void simulation::check_probe() {
   const auto stats = pool_->stats();
   const bool probes = stats.connecting != 0 || net_->attempts.size() + net_->lookups.size() != attempts_before_;
   // What is dialled for a lease, which waits until it is ready, is not told as connecting.
-  const bool is_told = stats.leased == 0;
+  // Nor is what says its last words.
+  const bool is_told = stats.leased == 0 && book_.closing() == 0;
   if (stats.connected == 0 && is_told && stats.queued + stats.resting != 0 && !probes && !book_.uncertain) {
     book_.fail("retry_now has nobody dial");
   }
@@ -462,7 +464,9 @@ duration simulation::bound() const {
   // One attempt that had begun, the delay, and one that succeeds; and those in front. Where nothing limits an attempt,
   // an address that fails behind its connect is held back for five seconds.
   const duration attempt = drawn_.dial.connect_timeout.value_or(6s) + 500ms;
-  return 2 * attempt + drawn_.dial.retry_max + 2 * drawn_.dial.retry_min + 2s;
+  // Last words hold a redial up.
+  const duration words = drawn_.on_close ? 3s : 0s;
+  return 2 * attempt + drawn_.dial.retry_max + 2 * drawn_.dial.retry_min + 2s + words;
 }
 
 bool simulation::serves_everybody() {
@@ -598,7 +602,7 @@ void simulation::drain() {
 }
 
 void simulation::end_drained() {
-  advance(1s);
+  advance(drawn_.on_close ? 2s : 1s);
   if (!is_drained_) book_.fail("rule 4: drain does not end");
   pool_.reset();
   // A session may pause.
@@ -608,7 +612,13 @@ void simulation::end_drained() {
   io_.reset();
   pool_.reset();
   users_.clear();
+  check_nothing_left();
+}
+
+void simulation::check_nothing_left() {
   if (mark_.use_count() != 1) book_.fail("rule 10: something is left");
+  if (keepsake::alive != 0) book_.fail(say(keepsake::alive, " sessions are left"));
+  keepsake::alive = 0;
 }
 
 void simulation::end_at_once() {
@@ -632,7 +642,7 @@ void simulation::end_at_once() {
   users_.clear();
   loner_.reset();
   if (net_->sockets != 0) book_.fail("rule 4: a socket is left open");
-  if (mark_.use_count() != 1) book_.fail("rule 10: something is left");
+  check_nothing_left();
 }
 
 bool simulation::run_one() {
@@ -689,7 +699,7 @@ void simulation::check() {
     book_.check_limits();
     check_up_waits(stats.connected);
     if (!book_.closed) check_streams(stats);
-    if (book_.closed && net_->sockets > stats.leased + stats.hooks) {
+    if (book_.closed && net_->sockets > stats.leased + stats.hooks + book_.closing()) {
       book_.fail(say("rule 4: ", net_->sockets, " sockets of a closed pool with ", stats.leased, " leases out"));
     }
     if (!raced_ && net_->connecting > drawn_.pool.max_dialling + (loner_ ? 1 : 0)) {
@@ -699,7 +709,9 @@ void simulation::check() {
   }
   if (net_->destroyed_in_use != 0) book_.fail("rule 11: a stream was destroyed in use");
   // Without memory, what is to be closed waits for a moment.
-  if (!raced_ && !book_.uncertain && net_->sockets > std::max(size_, stats.leased + stats.hooks) + (loner_ ? 1 : 0)) {
+  // Last words of what was too many are said beside those that are not.
+  const std::size_t most = std::max(size_, stats.leased + stats.hooks) + book_.closing() + (loner_ ? 1 : 0);
+  if (!raced_ && !book_.uncertain && net_->sockets > most) {
     book_.fail(say("rule 16: ", net_->sockets, " sockets of at most ", size_, ", with ", stats.leased, " leases out"));
   }
   // One that was on its way has come through: the pool takes the endpoint for well, and begins anew.

@@ -84,6 +84,7 @@ class simulation {
   /// `drain` was called, and all leases are back.
   void end_drained();
   void end_at_once();
+  void check_nothing_left();
 
   /// Runs what is ready, and fails where that does not end.
   void settle();

@@ -74,7 +74,29 @@ struct usage::waiting {
 };
 
 usage::usage(simulation& s, connection& c, book::role who, bool strictly)
-    : sim_(s), conn_(c), stream_(peer_of(c)), holder_(s.records().begin(stream_, who, strictly)) {}
+    : sim_(s), conn_(c), stream_(peer_of(c)), holder_(s.records().begin(stream_, who, strictly)) {
+  look_at_stream(who == book::role::on_connect);
+  if (who == book::role::on_close && !s.options().pool.allow_unread && s.has_unread(stream_)) {
+    s.records().fail(say("stream ", stream_, " has something unread, and says its last words"));
+  }
+}
+
+void usage::look_at_stream(bool is_new) {
+  const failing_allocations::spare s;
+  kept_ = nullptr;
+  if (stream_ == 0) return;
+  sim_.records().numbered(holder_, stream_, conn_.id());
+  kept_ = &conn_.session<keepsake>();
+  const bool was_made = !is_new && sim_.options().on_connect;
+  if (kept_->of == 0 && !was_made) kept_->of = stream_;
+  look_at_session();
+}
+
+void usage::look_at_session() const {
+  if (kept_ && kept_->of != stream_) {
+    sim_.records().fail(say("holder ", holder_, " of stream ", stream_, " sees the session of stream ", kept_->of));
+  }
+}
 
 usage::usage(simulation& s, connection& c) : sim_(s), conn_(c), stream_(0), holder_(s.records().begin_alone()) {}
 
@@ -131,9 +153,11 @@ asio::awaitable<void> usage::step(std::uint64_t seed) {
                                       "pauses",
                                       "waits until it is ready",
                                       "reads what nobody sends",
-                                      "may close"};
+                                      "may close",
+                                      "ends its side"};
   dice d(seed);
-  const std::size_t what = d.below(14);
+  look_at_session();
+  const std::size_t what = d.below(15);
   sim_.records().note("holder ", holder_, ' ', what < std::size(names) ? names[what] : "exchanges");
   switch (what) {
     case 0: {
@@ -194,11 +218,21 @@ asio::awaitable<void> usage::step(std::uint64_t seed) {
         failed_ = started_ = true;
       }
       break;
+    case 10:
+      if (d.one_in(4)) co_await shutdown_send();
+      break;
     default: {
       const std::uint64_t how = d.any();
       co_await exchange(how);
     }
   }
+}
+
+asio::awaitable<void> usage::shutdown_send() {
+  operation op(*this, true);
+  halved_ = true;
+  co_await conn_.shutdown_send();
+  op.ends_well();
 }
 
 void usage::limit_time(duration d) {
@@ -300,18 +334,23 @@ asio::awaitable<void> usage::ready() {
     co_await conn_.ready();
   }
   const book::stream now = peer_of(conn_);
-  if (now == stream_) co_return;
+  if (now == stream_) {
+    look_at_session();
+    co_return;
+  }
   sim_.records().move(holder_, stream_, now);
   stream_ = now;
   rest_.clear();
-  failed_ = asked_ = started_ = write_failed_ = is_lost_ = false;
+  failed_ = asked_ = started_ = write_failed_ = is_lost_ = halved_ = false;
   owed_ = answered_ = 0;
+  look_at_stream(false);
 }
 
 const char* usage::dirt() const {
   if (outstanding_ != 0) return "an operation was outstanding";
   // For lack of memory it may not have begun.
   if (failed_ && !sim_.records().uncertain) return "an operation had failed";
+  if (halved_) return "its sending side was shut down";
   if (asked_ && !sim_.options().pool.one_way) return "it ended behind a write";
   if (started_ && !sim_.options().pool.allow_unread && sim_.has_unread(stream_)) return "there was something unread";
   return nullptr;
@@ -324,6 +363,7 @@ bool usage::is_to_be_discarded() const {
 
 void usage::end(bool exception, bool replaced) {
   if (std::exchange(ended_, true)) return;
+  look_at_session();
   const bool by_exception =
       exception && started_ && !sim_.options().pool.keep_on_exception && !sim_.records().uncertain;
   sim_.records().end(holder_, stream_,

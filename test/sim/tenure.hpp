@@ -26,6 +26,20 @@ inline book::stream peer_of(const connection& c) {
   return at.address().is_v4() ? at.address().to_v4().to_uint() : 0;
 }
 
+/// What is kept with a stream in a simulation: which it is of.
+struct keepsake {
+  keepsake() { ++alive; }
+  ~keepsake() {
+    --alive;
+    of = 0;
+  }
+  keepsake(const keepsake&) = delete;
+  keepsake& operator=(const keepsake&) = delete;
+
+  static inline int alive = 0;
+  book::stream of = 0;
+};
+
 /// What one who has a stream does with it, and what the rules make of that.
 class usage {
  public:
@@ -67,6 +81,11 @@ class usage {
   boost::asio::awaitable<void> read_some_lines(std::size_t lines, std::size_t way);
   boost::asio::awaitable<void> read_one_line();
   boost::asio::awaitable<void> ready();
+  boost::asio::awaitable<void> shutdown_send();
+  /// A stream is his, from now on.
+  void look_at_stream(bool is_new);
+  /// What is kept with it is as he left it.
+  void look_at_session() const;
   void limit_time(duration d);
   boost::asio::awaitable<void> pause(std::size_t how);
   /// Asio's parallel_group keeps its handler, and all that this owns, for ever where it runs out of memory.
@@ -84,6 +103,9 @@ class usage {
   bool asked_ = false;
   bool write_failed_ = false;
   bool is_lost_ = false;
+  bool halved_ = false;
+  /// What is kept with his stream; null if that was down when he came, or if his connection stands alone.
+  keepsake* kept_ = nullptr;
   unsigned outstanding_ = 0;
   bool ended_ = false;
   /// Lines of answers that were asked for, and read, on this stream.
