@@ -26,6 +26,8 @@
 
 namespace cocp {
 
+class lease;
+
 namespace detail {
 class lone_connection;
 class slot;
@@ -230,6 +232,7 @@ class COCP_API connection {
 
  private:
   friend detail::slot;
+  friend lease;
   friend detail::supervisor;
 
   struct initiate {

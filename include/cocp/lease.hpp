@@ -73,6 +73,16 @@ class [[nodiscard]] COCP_API lease {
   /// The same.
   connection* operator->() const noexcept { return &**this; }
 
+  /// True if the stream has served a lease before that did I/O: the peer may have closed it meanwhile without that
+  /// being known here. False if empty.
+  bool reused() const noexcept { return shown_ && shown_->channel_->was_used_before(); }
+
+  /// Keeps the connection for good: for WebSocket, CONNECT, SUBSCRIBE, replication. It leaves its place in the pool,
+  /// which opens another in its stead, is not redialled (`connection::ready` fails with the loss's error), and closes
+  /// when the lease ends. `stats::detached` counts it, `pool::drain` waits for it; `pool::leases` and reports of
+  /// overdue leases leave it out. Twice is harmless. Not for an empty lease, as `operator*`.
+  void detach() noexcept;
+
   /// Gives the connection back, early. Does nothing if empty.
   void put() noexcept {
     if (shown_) give_back(way::put);

@@ -169,6 +169,12 @@ class COCP_API pool {
   /// `close()`, then waits until every lease is back and every supervisor has ended. A name lookup under way is
   /// abandoned, not awaited.
   boost::asio::awaitable<void> drain();
+  /// The same, for so long at most: after `limit` (zero or less: at once) every operation of the leases that are still
+  /// out, detached ones included, ends with `errc::closed`, begun or new. How many leases that met. Returns within a
+  /// second of that, even if a lease never comes back.
+  /// \par Errors
+  /// `operation_aborted`.
+  boost::asio::awaitable<std::size_t> drain(duration limit);
 
   /// One consistent snapshot.
   cocp::stats stats() const;

@@ -27,6 +27,8 @@ struct stats {
   std::size_t connecting = 0;  ///< An attempt to connect is under way.
   std::size_t queued = 0;      ///< Wait to dial: for the backoff delay, for a probe, or for others (`max_dialling`).
   std::size_t resting = 0;     ///< In between: being looked at, placed or closed.
+  /// Leases that were detached and are out: none of those above.
+  std::size_t detached = 0;
   /// @}
   /// \name Counters
   /// None ever decreases. A lease is counted when its user has it for good: not if the connection is found dead when it

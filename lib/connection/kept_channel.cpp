@@ -213,6 +213,10 @@ void kept_channel::begin_hook() noexcept {
   state_.set_hooked(true);
 }
 
+void kept_channel::detach() noexcept {
+  change([this](wait_list& ended) { state_.detach(ended); });
+}
+
 void kept_channel::end_hook() noexcept {
   burial remains;
   const std::lock_guard lock(mutex_);

@@ -51,6 +51,8 @@ class kept_channel final : public channel, private limit_owner {
   /// From now on until `end_hook` the user is a hook, which its supervisor waits for: it cannot have another stream.
   void begin_hook() noexcept;
   void end_hook() noexcept;
+  /// From now on until the lease ends it cannot have another stream.
+  void detach() noexcept;
   /// True if its user has ended his side of the stream.
   bool has_last_write() const noexcept { return word_.load() & stream_word::halved; }
   /// True if a read has brought something since the stream was opened.

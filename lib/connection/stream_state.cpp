@@ -36,7 +36,7 @@ error_code stream_state::refusal(unsigned operation) noexcept {
   }
   if (word::is_up(now)) return {};
   // A hook's supervisor waits for its end.
-  if (use_ == channel_use::once_only || hooked_) return losses_.error_of(0);
+  if (use_ == channel_use::once_only || hooked_ || detached_) return losses_.error_of(0);
   return retired_ ? error_code(errc::closed) : error_code();
 }
 
@@ -117,7 +117,15 @@ void stream_state::judge_end(unsigned operation, error_code& ec, wait_list& ende
   }
 }
 
+void stream_state::detach(wait_list& ended) noexcept {
+  detached_ = true;
+  // However it ends, it has an end that needs thought.
+  word_.set(word::dirty);
+  if (!word::is_up(word_.load())) queue_.refuse(ended, 0, losses_.error_of(0));
+}
+
 judgement stream_state::end_use(lease_end how, wait_list& ended) noexcept {
+  const bool detached = std::exchange(detached_, false);
   how.queued = queue_.take_all(ended, asio::error::operation_aborted);
   const unsigned now = word_.load();
   const judgement result = judge(now, how);
@@ -127,7 +135,11 @@ judgement stream_state::end_use(lease_end how, wait_list& ended) noexcept {
       if (now & word::up) take_down(losses_.verdict(), ended);
       break;
     case leftover::dirty:
-      note_loss({{}, result.spoilt, ending::dirty});
+      if (detached) {
+        note_loss({{}, "its lease was detached, and has ended", ending::surplus});
+      } else {
+        note_loss({{}, result.spoilt, ending::dirty});
+      }
       take_down(asio::error::operation_aborted, ended);
       break;
     case leftover::used:

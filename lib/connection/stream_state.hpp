@@ -76,6 +76,8 @@ class stream_state {
   void expire(wait_list& ended) noexcept;
   /// From now on, or no longer, the user is a hook, whose supervisor waits for its end: it cannot have another stream.
   void set_hooked(bool hooked) noexcept;
+  /// A lease cannot have another stream until it ends.
+  void detach(wait_list& ended) noexcept;
   /// @}
 
   /// \name What users keep with it
@@ -144,6 +146,7 @@ class stream_state {
   const channel_use use_;
   bool retired_;
   bool hooked_ = false;
+  bool detached_ = false;
   /// Who had the connection that stands alone is gone.
   bool left_ = false;
   /// The context took the stream, from whoever may have it.

@@ -204,6 +204,8 @@ std::string to_openmetrics(const std::vector<pool_snapshot>& pools) {
           {{"", [](s p) -> std::uint64_t { return p.connected; }}});
   e.gauge("cocp_connecting", "Connections with an attempt to connect under way.",
           {{"", [](s p) -> std::uint64_t { return p.connecting; }}});
+  e.gauge("cocp_detached", "Connections that leases keep for good.",
+          {{"", [](s p) -> std::uint64_t { return p.detached; }}});
   e.gauge("cocp_hooks", "Connections that on_return or keepalive has.",
           {{"", [](s p) -> std::uint64_t { return p.hooks; }}});
   e.gauge("cocp_queued", "Connections that wait to dial.", {{"", [](s p) -> std::uint64_t { return p.queued; }}});

@@ -109,6 +109,13 @@ class dial_desk {
   /// What the end of the stream says of the endpoint; `early`: so soon that its attempt failed after all.
   void ended(entry& e, const loss& why, bool early, std::shared_ptr<const std::string> words, bool outdated,
              bool wanted, time_point now, std::uint64_t random) noexcept;
+  /// It goes its own way, and what becomes of it says nothing of the endpoint; `answered`: it has served an exchange.
+  void detached(entry& e, bool answered, time_point now) noexcept {
+    down(e);
+    gate_.given_up(e.ticket_, answered, now);
+    e.ticket_ = {};
+    e.cause_ = dial_cause::demand;
+  }
   /// It has served a clean exchange.
   void served(const entry& e) noexcept { gate_.served(e.ticket_); }
   /// An exchange may tell that the endpoint is well.

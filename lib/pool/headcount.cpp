@@ -53,7 +53,16 @@ void headcount::placed(entry& e) noexcept {
   e.stage_ = stage::open;
 }
 
+void headcount::detached(entry& e) noexcept {
+  e.stage_ = stage::detached;
+  --wanted_;
+}
+
 void headcount::gone(entry& e, bool dialling, time_point used_at) noexcept {
+  if (e.stage_ == stage::detached) {
+    enter(e, stage::vacant, vacant_);
+    return;
+  }
   e.needed_at_ = used_at;
   enter(e, dialling ? stage::dialling : stage::waiting, dialling ? dialling_ : waiting_);
 }
@@ -110,6 +119,7 @@ void headcount::leave(entry& e) noexcept {
       --arrived_;
       break;
     case stage::open:
+    case stage::detached:
       break;
   }
 }

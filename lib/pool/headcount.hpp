@@ -25,7 +25,7 @@ class headcount {
   class entry : public boost::intrusive::list_base_hook<boost::intrusive::tag<struct by_need>> {
    public:
     /// It is one of the pool's.
-    bool is_counted() const noexcept { return stage_ != stage::vacant; }
+    bool is_counted() const noexcept { return stage_ != stage::vacant && stage_ != stage::detached; }
 
    private:
     friend headcount;
@@ -34,7 +34,8 @@ class headcount {
       waiting,   ///< Not up, and its attempt has not begun.
       dialling,  ///< Not up, and its attempt has.
       arrived,   ///< Up, and about to be placed.
-      open       ///< Placed: it may be down by now, but is no more to be opened than to be closed here.
+      open,      ///< Placed: it may be down by now, but is no more to be opened than to be closed here.
+      detached   ///< Has left its place to another, and is vacant when it is gone.
     };
     stage stage_ = stage::vacant;
     /// It was up since it was wanted. From then on another dial is no sign that somebody needs it.
@@ -92,6 +93,8 @@ class headcount {
   /// It is not up any more, or nobody has it any more; `used_at`: when somebody last needed it; `dialling`: it was
   /// wanted anew in a lease, and its attempt has begun.
   void gone(entry& e, bool dialling, time_point used_at) noexcept;
+  /// Who has it keeps it, and it is none of the pool's any more.
+  void detached(entry& e) noexcept;
   /// It went down before it was placed.
   void lost_on_arrival(entry& e) noexcept;
   /// @}

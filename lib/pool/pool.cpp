@@ -9,6 +9,9 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <source_location>
 #include <stdexcept>
 #include <string>
@@ -100,9 +103,26 @@ void pool::close() noexcept {
 asio::awaitable<void> pool::drain() {
   const core_ptr core = core_;
   core->close();
-  auto wait = [core](detail::event_waiter& w) { core->wait_until_drained(w); };
+  auto wait = [core](detail::event_waiter& w) { core->wait_until_drained(w, std::nullopt); };
   const error_code ec = co_await wait_for_event(core, std::move(wait));
   if (ec) throw detail::text_error(ec, "drain: " + ec.message());
+}
+
+asio::awaitable<std::size_t> pool::drain(duration limit) {
+  // What has been told to end may have handlers to run, and leases to give back.
+  constexpr duration grace = std::chrono::seconds(1);
+  const core_ptr core = core_;
+  core->close();
+  std::size_t ended = 0;
+  for (const bool is_last : {false, true}) {
+    const duration t = is_last ? grace : std::max(limit, duration::zero());
+    auto wait = [core, t](detail::event_waiter& w) { core->wait_until_drained(w, t); };
+    const error_code ec = co_await wait_for_event(core, std::move(wait));
+    if (!ec) break;
+    if (ec != errc::timed_out) throw detail::text_error(ec, "drain: " + ec.message());
+    if (!is_last) ended = core->end_uses();
+  }
+  co_return ended;
 }
 
 stats pool::stats() const { return core_->stats(); }

@@ -94,7 +94,7 @@ void pool_core::close() noexcept {
       const std::lock_guard lock(mutex_);
       if (i == slots_.size()) break;
       s = slots_[i].get();
-      in_use = s->owner() == slot_owner::leased || s->owner() == slot_owner::moving;
+      in_use = is_out(*s) || s->owner() == slot_owner::moving;
     }
     // What is in use is stopped by whoever gives it back.
     if (in_use) {
@@ -107,7 +107,24 @@ void pool_core::close() noexcept {
 }
 
 bool pool_core::is_drained() const noexcept {
-  return closed_ && running_ == 0 && census_.count(slot_owner::leased) == 0 && census_.count(slot_owner::moving) == 0;
+  return closed_ && running_ == 0 && census_.count(slot_owner::leased) == 0 &&
+         census_.count(slot_owner::detached) == 0 && census_.count(slot_owner::moving) == 0;
+}
+
+std::size_t pool_core::end_uses() noexcept {
+  std::size_t met = 0;
+  for (std::size_t i = 0;; ++i) {
+    std::shared_ptr<kept_channel> users;
+    {
+      const std::lock_guard lock(mutex_);
+      if (i == slots_.size()) return met;
+      if (!is_out(*slots_[i])) continue;
+      users = slots_[i]->keeper->users();
+    }
+    ++met;
+    // A lease that ends meanwhile takes this along.
+    users->close_use();
+  }
 }
 
 void pool_core::finish_drain() noexcept {
@@ -162,8 +179,9 @@ void pool_core::on_context_shutdown() noexcept {
 std::size_t pool_core::connected() const noexcept {
   if (!closed_ || census_.count(slot_owner::leased) == 0) return dial_desk_.connections();
   // The supervisors have ended, and nobody tells of what is lost in a lease.
-  return static_cast<std::size_t>(
-      std::count_if(slots_.begin(), slots_.end(), [](const auto& s) { return s->users().is_up(); }));
+  return static_cast<std::size_t>(std::count_if(slots_.begin(), slots_.end(), [](const auto& s) {
+    return s->owner() != slot_owner::detached && s->users().is_up();
+  }));
 }
 
 cocp::stats pool_core::stats() const {
@@ -185,6 +203,7 @@ cocp::stats pool_core::stats() const {
   s.connected = connected();
   s.idle = census_.count(slot_owner::idle);
   s.leased = census_.count(slot_owner::leased);
+  s.detached = census_.count(slot_owner::detached);
   s.hooks = census_.count(slot_owner::hook);
   const std::size_t counted = s.idle + s.leased + s.hooks + s.connecting + s.queued;
   // A closed pool wants none, and has what has not ended yet.

@@ -65,10 +65,14 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   lease take_idle(std::source_location where) noexcept;
   void wait_for_lease(lease_waiter& w, std::optional<duration> timeout, std::source_location where);
   void wait_until_up(event_waiter& w, std::size_t wanted);
-  /// Throws as `wait_for_lease`, and `std::bad_alloc`.
-  void wait_until_drained(event_waiter& w);
+  /// Throws as `wait_for_lease`, and `std::bad_alloc`. No `limit`: however long that takes.
+  void wait_until_drained(event_waiter& w, std::optional<duration> limit);
+  /// Ends what is outstanding on all that is still out, and what is begun there: how many that are. Of a closed pool.
+  std::size_t end_uses() noexcept;
   void cancel(waiter& w) noexcept override;
 
+  /// A lease keeps its connection, which leaves its place to another.
+  static void detach(slot& s) noexcept;
   /// The end of a lease.
   static void give_back(slot& s, lease::way how) noexcept;
   /// The handler of a waiter that was given a lease is about to be called: counts it, or takes it back from one that
@@ -172,6 +176,10 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void count_loss(slot& s, const loss& why) noexcept;
   /// How many are up.
   std::size_t connected() const noexcept;
+  /// A lease has it.
+  static bool is_out(const slot& s) noexcept {
+    return s.owner() == slot_owner::leased || s.owner() == slot_owner::detached;
+  }
 
   /// Opens as many as are missing.
   void grow() noexcept { grow_for(0, 0); }

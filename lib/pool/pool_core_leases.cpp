@@ -138,7 +138,30 @@ inline void pool_core::give_back(slot& s, lease::way how) noexcept {
   self.end_lease(std::move(lock), s, left, id);
 }
 
+void pool_core::detach(slot& s) noexcept {
+  pool_core& self = *s.core_;
+  {
+    const std::lock_guard lock(self.mutex_);
+    if (s.owner() == slot_owner::detached) return;
+    if (self.ledger_.is_kept()) self.ledger_.not_given(s);
+    const time_point now = self.env_->now();
+    self.move(s, slot_event::let_go);
+    s.let_go_ = true;
+    self.headcount_.detached(s);
+    self.dial_desk_.detached(s, s.users().has_answered(), now);
+    if (self.shelf_.end_retirement(s)) self.due_by(duty::age, self.tick_);
+    self.update_plain_put();
+    self.let_dial(now);
+    self.grow();
+  }
+  s.users().detach();
+}
+
 void pool_core::end_lease(locked lock, slot& s, leftover left, std::uint64_t id) noexcept {
+  if (s.owner() == slot_owner::detached) {
+    give_to_supervisor(std::move(lock), s, nullptr);
+    return;
+  }
   if (ledger_.is_kept()) {
     if (ledger_.returned(s, id, env_->now())) due_by(duty::report, ledger_.next_time());
   }
@@ -272,11 +295,12 @@ void pool_core::move(slot& s, slot_event e) noexcept {
   const bool is_supervised = s.owner() == slot_owner::supervisor;
   if (was_supervised == is_supervised) return;
   if (is_supervised) {
+    // One that was detached is no more than vacant.
     headcount_.gone(s, s.is_dialling(), shelf_.used_at(s, env_->now()));
   } else {
     headcount_.placed(s);
   }
-  dial_desk_.count(s, is_supervised);
+  dial_desk_.count(s, is_supervised && s.is_counted());
 }
 
 }  // namespace cocp::detail
@@ -293,6 +317,11 @@ lease pool::take_idle(std::source_location where) noexcept {
 
 lease pool::try_get(std::source_location where) noexcept {
   return core_->take_idle<pool_core::taker::does_not_wait>(where);
+}
+
+void lease::detach() noexcept {
+  BOOST_ASSERT_MSG(shown_, "the lease is empty: never filled, given back, or moved from");
+  pool_core::detach(static_cast<detail::slot&>(*shown_));
 }
 
 void lease::give_back(way how) noexcept {

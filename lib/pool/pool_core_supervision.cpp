@@ -111,10 +111,11 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   {
     const std::lock_guard lock(mutex_);
     now = env_->now();
-    const bool outdated = is_outdated(s);
+    // One that was detached while it was redialled is not wanted any more.
+    const bool outdated = is_outdated(s) || s.owner() == slot_owner::detached;
     dial_desk_.connected(s, outdated, now);
     let_dial(now);
-    dial_desk_.up(s);
+    if (s.owner() != slot_owner::detached) dial_desk_.up(s);
     const time_point needed_at = headcount_.connected(s, now);
     shelf_.connected(s, now);
     // One that was redialled in a lease is as old as its use.
@@ -136,7 +137,8 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   complete_all(reached);
   locked lock(mutex_);
   // A stream that is redialled during a lease stays with the lease.
-  if (s.owner() != slot_owner::supervisor || !s.users().is_up()) return;
+  const bool detached = s.owner() == slot_owner::detached;
+  if ((s.owner() != slot_owner::supervisor && !detached) || !s.users().is_up()) return;
   if (!s.is_counted()) {
     lock.unlock();
     s.keeper->dismiss({{}, "nobody needs it any more", ending::surplus});
@@ -184,6 +186,10 @@ duration pool_core::slot_down(slot& s, const loss& why, bool early) noexcept {
   {
     const std::lock_guard lock(mutex_);
     const time_point now = env_->now();
+    if (std::exchange(s.let_go_, false)) {
+      if (why.kind == ending::lost) ++counters_.disconnects;
+      return delay;
+    }
     count_loss(s, why);
     headcount_.lost_on_arrival(s);
     dial_desk_.ended(s, why, early, std::move(words), is_outdated(s), headcount_.wanted() != 0, now, env_->random());

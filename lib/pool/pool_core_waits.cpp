@@ -91,7 +91,7 @@ void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
   complete_now(w);
 }
 
-void pool_core::wait_until_drained(event_waiter& w) {
+void pool_core::wait_until_drained(event_waiter& w, std::optional<duration> limit) {
   for (;;) {
     {
       const std::lock_guard lock(mutex_);
@@ -100,7 +100,7 @@ void pool_core::wait_until_drained(event_waiter& w) {
       if (!ex_ || is_drained()) break;
       // If its completion is refused in the end, there may be no memory for a housekeeper either.
       if (housekept_) {
-        waiting_room_.enter(w, line::end, std::nullopt, env_->now());
+        due_by(duty::deadline, waiting_room_.enter(w, line::end, limit, env_->now()));
         return;
       }
     }

@@ -64,6 +64,8 @@ class slot final : public connection,
   std::shared_ptr<const destination> to_;
   /// The pool's edition when its connection, or the attempt under way, began. What is of an older one goes when it may.
   std::uint64_t edition_ = 0;
+  /// Its stream was detached, and its end, of which the pool was not told yet, says nothing of the endpoint.
+  bool let_go_ = false;
   /// What its supervisor is to run, while a hook owns it.
   const handshake* hook_ = nullptr;
   /// @}

@@ -20,6 +20,8 @@ enum class slot_owner : unsigned char {
   idle,
   /// A lease, whose end hands it on, whatever has become of the stream.
   leased,
+  /// A lease that keeps it for good, and whose end closes it.
+  detached,
   /// A thread that is about to place it, without waiting for anything.
   moving,
   /// `on_return` or `keepalive`, which its supervisor runs, and hands it on when that has ended: after
@@ -34,6 +36,7 @@ enum class slot_event : unsigned char {
   taken,       ///< Somebody asked while it was idle.
   handed_on,   ///< Somebody waits for it.
   came_back,   ///< Its lease has ended.
+  let_go,      ///< Its lease keeps it, and leaves its place to another.
   picked_up,   ///< It is to be looked at, kept alive or redialled.
   hook_begun,  ///< A hook is to run on it.
   hook_ended,  ///< And has.
@@ -54,6 +57,8 @@ constexpr slot_owner next_owner(slot_owner from, slot_event e) noexcept {
       return from == moving ? leased : from;
     case slot_event::came_back:
       return from == leased ? moving : from;
+    case slot_event::let_go:
+      return from == leased ? detached : from;
     case slot_event::picked_up:
       return from == idle ? moving : from;
     case slot_event::hook_begun:
@@ -105,7 +110,7 @@ class slot_census {
   std::uint32_t& of(slot_owner o) noexcept { return counts_[static_cast<std::size_t>(o)]; }
 
   /// Small, for the sake of the caches: a slot takes more than a byte of memory.
-  std::array<std::uint32_t, 5> counts_{};
+  std::array<std::uint32_t, 6> counts_{};
 };
 
 }  // namespace cocp::detail

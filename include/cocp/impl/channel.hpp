@@ -108,6 +108,8 @@ class COCP_API channel : public wait_owner, public std::enable_shared_from_this<
   bool is_up() const noexcept { return stream_word::is_up(word_.load()); }
   /// The same, and the lease that is out may use it.
   bool is_usable() const noexcept { return stream_word::is_usable(word_.load()); }
+  /// A lease that did I/O has ended since the stream was opened.
+  bool was_used_before() const noexcept { return stream_word::is_reused(word_.load()); }
   std::uint64_t generation() const noexcept { return raw_.generation(); }
   virtual error_code last_error() const = 0;
   virtual endpoint remote_endpoint() const = 0;

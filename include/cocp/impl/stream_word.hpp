@@ -123,6 +123,7 @@ class stream_word {
   static constexpr bool is_timed(unsigned w) noexcept { return w & timed; }
   /// Since the stream was opened.
   static constexpr bool was_answered(unsigned w) noexcept { return w & answered; }
+  static constexpr bool is_reused(unsigned w) noexcept { return w & touched; }
   static constexpr bool was_touched(unsigned w) noexcept { return w & (used | touched); }
 
   unsigned load() const noexcept { return word_.load(std::memory_order_acquire); }

@@ -30,12 +30,12 @@ const legal moves[] = {
     {o::idle, e::taken, o::leased},         {o::moving, e::handed_on, o::leased}, {o::leased, e::came_back, o::moving},
     {o::idle, e::picked_up, o::moving},     {o::moving, e::hook_begun, o::hook},  {o::hook, e::hook_ended, o::moving},
     {o::idle, e::gone, o::supervisor},      {o::leased, e::gone, o::supervisor},  {o::moving, e::gone, o::supervisor},
-    {o::hook, e::gone, o::supervisor},
+    {o::hook, e::gone, o::supervisor},      {o::leased, e::let_go, o::detached},  {o::detached, e::gone, o::supervisor},
 };
 
-constexpr slot_owner owners[] = {o::supervisor, o::idle, o::leased, o::moving, o::hook};
-constexpr slot_event events[] = {e::arrived,   e::shelved,    e::taken,      e::handed_on, e::came_back,
-                                 e::picked_up, e::hook_begun, e::hook_ended, e::gone};
+constexpr slot_owner owners[] = {o::supervisor, o::idle, o::leased, o::detached, o::moving, o::hook};
+constexpr slot_event events[] = {e::arrived, e::shelved,   e::taken,      e::handed_on,  e::came_back,
+                                 e::let_go,  e::picked_up, e::hook_begun, e::hook_ended, e::gone};
 
 /// A way to each owner.
 std::vector<slot_event> way_to(slot_owner owner) {
@@ -46,6 +46,8 @@ std::vector<slot_event> way_to(slot_owner owner) {
       return {e::arrived, e::shelved};
     case o::leased:
       return {e::arrived, e::handed_on};
+    case o::detached:
+      return {e::arrived, e::handed_on, e::let_go};
     case o::moving:
       return {e::arrived};
     case o::hook:

@@ -1,0 +1,253 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// A lease that keeps its connection for good, and a drain that does not wait for ever.
+
+#include <boost/asio/buffer.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "support/pool_world.hpp"
+
+namespace asio = boost::asio;
+namespace data = boost::unit_test::data;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using cocp::event_kind;
+
+namespace {
+
+asio::awaitable<void> read_all(cocp::lease& l) {
+  std::array<char, 16> in{};
+  for (;;) co_await l->read_some(asio::buffer(in));
+}
+
+asio::awaitable<void> make_ready(cocp::lease& l) { co_await l->ready(); }
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(detach)
+
+BOOST_AUTO_TEST_CASE(leaves_the_place_to_another_connection) {
+  pool_world w({.size = 1});
+  auto tunnel = w.take();
+  const auto waits = w.get();
+  w.settle();
+  BOOST_TEST(waits->ends == 0u);
+  tunnel.detach();
+  w.settle();
+  BOOST_REQUIRE(bool(waits->lease));
+  const cocp::stats s = w.pool->stats();
+  BOOST_TEST(s.detached == 1u);
+  BOOST_TEST(s.leased == 1u);
+  BOOST_TEST(s.connected == 1u);
+  BOOST_TEST(s.wanted == 1u);
+  BOOST_TEST(w.net().open() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(keeps_the_connection_and_its_stream) {
+  pool_world w({.size = 1});
+  auto tunnel = w.take();
+  auto& peer = w.peer();
+  const auto id = tunnel->id();
+  tunnel.detach();
+  tunnel.detach();
+  w.settle();
+  BOOST_TEST(tunnel->id() == id);
+  const auto sent = w.watch(tunnel->write(asio::buffer("hello", 5)));
+  w.settle();
+  BOOST_TEST(bool(sent->value));
+  BOOST_TEST(peer.received == "hello");
+}
+
+BOOST_AUTO_TEST_CASE(closes_it_when_the_lease_ends_and_nobody_else_has_it) {
+  for (const bool used : {false, true}) {
+    pool_world w({.size = 2});
+    auto tunnel = w.take();
+    const auto id = tunnel->id();
+    if (used) {
+      const auto sent = w.watch(tunnel->write(asio::buffer("hello", 5)));
+      w.settle();
+    }
+    tunnel.detach();
+    w.settle();
+    BOOST_TEST(w.net().open() == 3u);
+    tunnel.put();
+    w.settle();
+    BOOST_TEST(w.net().open() == 2u);
+    BOOST_TEST(w.pool->stats().detached == 0u);
+    BOOST_TEST(w.pool->stats().idle == 2u);
+    BOOST_TEST(w.pool->stats().replaced_dirty == 0u);
+    BOOST_TEST(w.log.count(event_kind::closed) == 1u);
+    BOOST_TEST(w.log.entries().back().id == id);
+    for (int i = 0; i < 2; ++i) BOOST_TEST(w.take()->id() != id);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_loss_is_told_once_and_says_nothing_of_the_endpoint) {
+  pool_world w({.size = 1});
+  auto tunnel = w.take();
+  auto& peer = w.peer();
+  tunnel.detach();
+  w.settle();
+  const auto reads = w.watch(read_all(tunnel));
+  peer.fin();
+  w.settle();
+  BOOST_TEST((reads->error == asio::error::eof));
+  BOOST_TEST(w.log.count(event_kind::disconnected) == 1u);
+  BOOST_TEST(w.pool->stats().disconnects == 1u);
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  BOOST_TEST(w.net().attempts.size() == 2u);
+  // It is not redialled, now or when its lease ends.
+  tunnel.put();
+  w.settle();
+  BOOST_TEST(w.net().attempts.size() == 2u);
+  BOOST_TEST(w.log.count(event_kind::disconnected) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(it_cannot_have_another_stream) {
+  for (const bool lost_before : {false, true}) {
+    pool_world w({.size = 1});
+    auto tunnel = w.take();
+    auto& peer = w.peer();
+    // Or else a loss counts as a failed attempt.
+    w.advance(1s);
+    if (!lost_before) tunnel.detach(), w.settle();
+    const auto reads = w.watch(read_all(tunnel));
+    peer.fin();
+    w.settle();
+    if (lost_before) tunnel.detach();
+    const auto again = w.watch(make_ready(tunnel));
+    w.settle();
+    BOOST_TEST((again->error == asio::error::eof));
+    tunnel.put();
+    w.settle();
+    // The place behind it is as good as any.
+    BOOST_TEST(bool(w.take()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_for_another_stream_waits_no_more) {
+  pool_world w({.size = 1});
+  auto tunnel = w.take();
+  const auto reads = w.watch(read_all(tunnel));
+  w.net().default_result = fake_network::connect_result::refused;
+  w.peer().fin();
+  w.settle();
+  const auto again = w.watch(make_ready(tunnel));
+  w.settle();
+  BOOST_TEST(!again->done);
+  tunnel.detach();
+  w.settle();
+  BOOST_TEST((again->error == asio::error::eof));
+}
+
+BOOST_AUTO_TEST_CASE(a_report_of_leases_leaves_it_out) {
+  pool_world w({.size = 2, .report_leases = cocp::lease_report{1s}});
+  auto tunnel = w.take();
+  auto other = w.take();
+  tunnel.detach();
+  BOOST_TEST(w.pool->leases().size() == 1u);
+  w.advance(2s);
+  BOOST_TEST(w.log.count(event_kind::lease_overdue) == 1u);
+  tunnel.put();
+  w.settle();
+  BOOST_TEST(w.log.count(event_kind::lease_returned) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_drain_waits_for_it) {
+  pool_world w({.size = 1});
+  auto tunnel = w.take();
+  tunnel.detach();
+  w.settle();
+  const auto drained = w.watch(w.pool->drain());
+  w.advance(1h);
+  BOOST_TEST(!drained->done);
+  tunnel.put();
+  w.settle();
+  BOOST_TEST(drained->done);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(reused)
+
+BOOST_AUTO_TEST_CASE(a_stream_is_when_a_lease_before_did_something_on_it) {
+  pool_world w({.size = 1, .one_way = true});
+  BOOST_TEST(!cocp::lease().reused());
+  BOOST_TEST(!w.take().reused());
+  auto l = w.take();
+  BOOST_TEST(!l.reused());
+  const auto sent = w.watch(l->write(asio::buffer("hello", 5)));
+  w.settle();
+  BOOST_TEST(!l.reused());
+  l.put();
+  BOOST_TEST(w.take().reused());
+  w.take().discard();
+  w.settle();
+  BOOST_TEST(!w.take().reused());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(drain_with_a_limit)
+
+BOOST_AUTO_TEST_CASE(returns_at_once_when_nothing_is_out) {
+  pool_world w({.size = 2});
+  w.settle();
+  const auto drained = w.watch(w.pool->drain(1h));
+  w.settle();
+  BOOST_TEST(drained->value.value_or(9) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(lets_leases_end_until_then) {
+  pool_world w({.size = 2});
+  auto l = w.take();
+  const auto reads = w.watch(read_all(l));
+  const auto drained = w.watch(w.pool->drain(10s));
+  w.advance(9s);
+  BOOST_TEST(!reads->done);
+  l.put();
+  w.settle();
+  BOOST_TEST(drained->value.value_or(9) == 0u);
+}
+
+BOOST_DATA_TEST_CASE(ends_what_is_outstanding_and_what_is_begun_later, data::make({false, true}), detached) {
+  pool_world w({.size = 3});
+  auto l = w.take();
+  auto other = w.take();
+  if (detached) l.detach(), w.settle();
+  const auto reads = w.watch(read_all(l));
+  const auto drained = w.watch(w.pool->drain(10s));
+  w.advance(10s);
+  BOOST_TEST((reads->error == errc::closed));
+  const auto sent = w.watch(other->write(asio::buffer("hello", 5)));
+  w.settle();
+  BOOST_TEST((sent->error == errc::closed));
+  BOOST_TEST(!drained->done);
+  l.put();
+  other.put();
+  w.settle();
+  BOOST_TEST(drained->value.value_or(9) == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(returns_a_second_later_whatever_is_still_out) {
+  for (const cocp::duration limit : {cocp::duration(0s), cocp::duration(-1s), cocp::duration(10s)}) {
+    pool_world w({.size = 1});
+    auto l = w.take();
+    const auto drained = w.watch(w.pool->drain(limit));
+    w.advance(std::max(limit, cocp::duration(0s)) + 999ms);
+    BOOST_TEST(!drained->done);
+    w.advance(1ms);
+    BOOST_TEST(drained->value.value_or(9) == 1u);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
