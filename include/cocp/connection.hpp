@@ -140,6 +140,7 @@ class COCP_API connection {
         co_return size;
       }
     }
+    if (sent != 0) channel_->note_sent();
     std::vector<boost::asio::const_buffer> rest(boost::asio::buffer_sequence_begin(buffers),
                                                 boost::asio::buffer_sequence_end(buffers));
     co_await write_rest(std::move(op), std::move(rest), sent);

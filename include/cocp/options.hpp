@@ -204,4 +204,24 @@ struct pool_options {
   std::optional<cocp::lease_report> report_leases{};
 };
 
+/// Which requests `pool::run` may repeat on another connection, once the stream that they were on is lost.
+enum class retry {
+  never,   ///< None.
+  unsent,  ///< Those of which no write has reported a byte: nobody can have seen them.
+  /// Those besides of which nothing was read, on a stream that had served a lease before: most likely the peer had
+  /// closed it by then. Only for requests that may be repeated (RFC 9110, 9.2.2). A request on a kept-alive connection
+  /// that has gone stale was normally *sent*: this is what an HTTP GET wants.
+  unanswered
+};
+
+/// How `pool::run` tries.
+struct run_options {
+  /// Of all tries together, waiting and the operations on the connection included; `expires_after` can only shorten it.
+  /// Not negative; zero: only a connection that is idle. Without it `pool_options::get_timeout` bounds each wait.
+  std::optional<duration> timeout{};
+  retry again = retry::unsent;
+  /// How many at most. Not zero.
+  unsigned tries = 3;
+};
+
 }  // namespace cocp

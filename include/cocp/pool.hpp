@@ -4,6 +4,7 @@
 
 #include <cocp/export.hpp>
 #include <cocp/impl/lease_waiter.hpp>
+#include <cocp/impl/repetition.hpp>
 #include <cocp/lease.hpp>
 #include <cocp/options.hpp>
 #include <cocp/stats.hpp>
@@ -126,6 +127,34 @@ class COCP_API pool {
                  std::source_location where = std::source_location::current()) {
     return boost::asio::async_initiate<CompletionToken, void(error_code, lease)>(
         detail::initiate_get(core_, timeout, where, get_executor()), token);
+  }
+
+  /// The same, as `async_get(token)`: `co_await pool.get(boost::asio::cancel_after(1s))`, where Asio has it.
+  template <class CompletionToken>
+  requires(!std::convertible_to<CompletionToken, duration> &&
+           boost::asio::completion_token_for<CompletionToken,
+                                             void(error_code, lease)>) auto get(CompletionToken&& token,
+                                                                                std::source_location where =
+                                                                                    std::source_location::current()) {
+    return async_get(std::forward<CompletionToken>(token), where);
+  }
+
+  /// Calls `f(lease&)`, a coroutine function, with a lease of its own, and returns what that returns. It is called
+  /// again, on another connection, if it has ended by an exception, whichever, and the stream of its lease is lost (not
+  /// given up, cancelled or expired), as long as `options` let it. The last repeat is on a connection that was opened
+  /// since this began. `f` may discard, detach or move the lease; if it has given it away it is not called again.
+  /// \par Errors
+  /// Those of `get`, of whichever wait fails; otherwise what the last call of `f` has thrown.
+  /// \par Exceptions
+  /// `std::invalid_argument` if an option is outside its range, when the coroutine is first resumed.
+  /// \par Cancellation
+  /// Goes to the wait, or to what `f` awaits. Who is cancelled is not called again.
+  template <class Function>
+  requires std::invocable<Function&, lease&>
+  auto run(Function f, run_options options = {}, std::source_location where = std::source_location::current())
+      -> std::invoke_result_t<Function&, lease&> {
+    using result = typename std::invoke_result_t<Function&, lease&>::value_type;
+    return detail::run<result, Function>(core_, std::move(f), options, where);
   }
 
   /// A lease if a connection is free now, or an empty one. That is a wish for one all the same: see

@@ -227,26 +227,55 @@ void kept_channel::end_hook() noexcept {
 void kept_channel::expires_after(duration d) {
   if (d <= duration::zero()) {
     change([this](wait_list& ended) {
-      word_.step([](unsigned w) { return std::optional(stream_word::limit(w)); });
+      begin_limit();
       expire(ended);
     });
     return;
   }
+  wait_list ended;
+  {
+    const std::lock_guard lock(mutex_);
+    begin_limit();
+    set_limit([&] { limit_.set(d); });
+    if (limit_.is_bound() && limit_.has_passed()) expire(ended);
+  }
+  complete_all(ended);
+}
+
+void kept_channel::expires_never() noexcept {
+  change([this](wait_list& ended) {
+    word_.clear(stream_word::expired);
+    limit_.unset();
+    if (limit_.is_bound() && limit_.has_passed()) expire(ended);
+  });
+}
+
+void kept_channel::bound_use(time_point t, const void* whose) {
   const std::lock_guard lock(mutex_);
+  begin_limit();
+  set_limit([&] { limit_.bound(t, whose); });
+}
+
+void kept_channel::lift_bound(const void* whose) noexcept {
+  const std::lock_guard lock(mutex_);
+  limit_.lift(whose);
+}
+
+void kept_channel::begin_limit() noexcept {
+  // What a lease before has left.
+  if (!stream_word::is_timed(word_.load())) limit_.clear();
+  word_.step([](unsigned w) { return std::optional(stream_word::limit(w)); });
+}
+
+template <class F>
+void kept_channel::set_limit(F set) {
   try {
-    limit_.set(d);
+    set();
   } catch (...) {
     // The wait for the limit that there was may be gone.
     state_.tell_owner();
     throw;
   }
-  word_.step([](unsigned w) { return std::optional(stream_word::limit(w)); });
-}
-
-void kept_channel::expires_never() noexcept {
-  const std::lock_guard lock(mutex_);
-  limit_.clear();
-  word_.clear(stream_word::expired);
 }
 
 void kept_channel::on_limit_timer() {
@@ -268,8 +297,17 @@ void kept_channel::strike_if_due() noexcept {
 }
 
 void kept_channel::expire(wait_list& ended) noexcept {
-  limit_.clear();
+  limit_.note_passed();
   state_.expire(ended);
+}
+
+void kept_channel::give_up_stream() noexcept {
+  bring_down({{}, "a request is repeated on another connection", ending::moved}, {});
+}
+
+bool kept_channel::was_lost() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return !is_usable() && state_.losses().last().kind == ending::lost;
 }
 
 // ---- For who provides the stream.

@@ -135,6 +135,10 @@ class kept_channel final : public channel, private limit_owner {
   void keep_session(std::unique_ptr<session_node> s) noexcept override;
   void expires_after(duration d) override;
   void expires_never() noexcept override;
+  void bound_use(time_point t, const void* whose) override;
+  void lift_bound(const void* whose) noexcept override;
+  bool was_lost() const noexcept override;
+  void give_up_stream() noexcept override;
   void close_use() noexcept override;
   error_code last_error() const override;
   endpoint remote_endpoint() const override;
@@ -154,8 +158,14 @@ class kept_channel final : public channel, private limit_owner {
   void on_limit_timer() override;
   std::shared_ptr<limit_owner> hold() override { return {shared_from_this(), this}; }
 
-  /// Under `mutex_`.
+  /// \name Under `mutex_`
+  /// @{
   void expire(wait_list& ended) noexcept;
+  /// The user sets a limit.
+  void begin_limit() noexcept;
+  template <class F>
+  void set_limit(F set);
+  /// @}
   /// Calls `f(wait_list&)` under the mutex, and completes behind it whose wait it has ended. This may be gone then.
   template <class F>
   void change(F f) noexcept;

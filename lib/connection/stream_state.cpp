@@ -82,6 +82,8 @@ void stream_state::consent(std::uint64_t to) noexcept {
 unsigned stream_state::end(unsigned operation, error_code& ec, bool moved, wait_list& ended) noexcept {
   if (!ec && moved) {
     word_.step([operation](unsigned w) { return std::optional(word::move(w, operation, true)); });
+  } else if (moved) {
+    word_.step([operation](unsigned w) { return std::optional(word::move_any(w, operation)); });
   }
   // Until its bit is cleared the operation keeps the channel alive, so that comes last, and under the lock.
   judge_end(operation, ec, ended);

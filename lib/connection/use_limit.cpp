@@ -3,6 +3,7 @@
 
 #include "connection/use_limit.hpp"
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -10,6 +11,34 @@ namespace cocp::detail {
 
 void use_limit::set(duration d) {
   const time_point t = later(env_.now(), d);
+  move_to(std::min(t, bound_));
+  own_ = t;
+}
+
+void use_limit::bound(time_point t, const void* whose) {
+  move_to(std::min(own_, t));
+  bound_ = t;
+  bound_by_ = whose;
+}
+
+void use_limit::lift(const void* whose) noexcept {
+  if (bound_by_ != whose) return;
+  if (deadline_ == bound_) deadline_ = own_;
+  bound_ = time_point::max();
+  bound_by_ = nullptr;
+}
+
+void use_limit::unset() noexcept {
+  own_ = time_point::max();
+  deadline_ = bound_;
+}
+
+void use_limit::clear() noexcept {
+  lift(bound_by_);
+  unset();
+}
+
+void use_limit::move_to(time_point t) {
   if (t < armed_) arm(t);
   deadline_ = t;
 }

@@ -40,11 +40,20 @@ class use_limit {
   /// So long from now: more than zero. If it throws (the timer could not be set) the limit is as it was, but may be
   /// without its timer: see `rearm`.
   void set(duration d);
-  void clear() noexcept { deadline_ = time_point::max(); }
+  /// Whatever is set, it is not later than that, until `lift` or `clear`. `whose` is any address. Throws as `set`.
+  void bound(time_point t, const void* whose);
+  /// That bound is gone, if it is `whose`.
+  void lift(const void* whose) noexcept;
+  /// None but the bound.
+  void unset() noexcept;
+  void clear() noexcept;
   /// `clear`, for good: the timer lets go of what it keeps.
   void end() noexcept;
   /// There is a limit, and it is over.
   bool has_passed() const noexcept;
+  bool is_bound() const noexcept { return bound_ != time_point::max(); }
+  /// It has passed, and all that it is about was ended. A bound stays.
+  void note_passed() noexcept { deadline_ = time_point::max(); }
 
   /// The timer has gone off, and is not set any more.
   void note_strike() noexcept { armed_ = time_point::max(); }
@@ -56,14 +65,18 @@ class use_limit {
 
  private:
   void arm(time_point t);
+  void move_to(time_point t);
 
   environment& env_;
   const asio::any_io_executor& ex_;
   limit_owner& owner_;
   /// Made when it is first needed.
   std::unique_ptr<timer> timer_;
-  /// When outstanding operations expire; `max` for never.
+  /// When outstanding operations expire; `max` for never: the earlier of the two below, unless that has passed.
   time_point deadline_ = time_point::max();
+  time_point own_ = time_point::max();
+  time_point bound_ = time_point::max();
+  const void* bound_by_ = nullptr;
   /// When `timer_` goes off, not later than `deadline_` but for lack of memory; `max` if no wait is pending.
   time_point armed_ = time_point::max();
 };

@@ -8,13 +8,12 @@
 namespace cocp::detail {
 namespace {
 
-std::uint64_t next_id() noexcept {
-  static std::atomic<std::uint64_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
+std::atomic<std::uint64_t> last{0};
 
 }  // namespace
 
-stream::stream() noexcept : id_(next_id()) {}
+stream::stream() noexcept : id_(last.fetch_add(1, std::memory_order_relaxed) + 1) {}
+
+std::uint64_t stream::last_id() noexcept { return last.load(std::memory_order_relaxed); }
 
 }  // namespace cocp::detail

@@ -24,17 +24,6 @@ namespace {
 namespace asio = boost::asio;
 using core_ptr = std::shared_ptr<detail::pool_core>;
 
-/// What `get` does when nothing is idle, or to let others run.
-asio::awaitable<lease> wait_for(core_ptr core, std::optional<duration> timeout, std::source_location where) {
-  error_code ec;
-  auto token = asio::redirect_error(asio::use_awaitable, ec);
-  // Named: g++ 12 destroys some temporaries of a co_await expression twice.
-  detail::initiate_get initiate(core, timeout, where, core->get_executor());
-  lease got = co_await asio::async_initiate<decltype(token), void(error_code, lease)>(std::move(initiate), token);
-  if (ec) throw detail::text_error(ec, core->explain("get", ec, timeout ? timeout : core->options().get_timeout));
-  co_return got;
-}
-
 /// Waits as an `event_waiter`, which `wait` starts.
 template <class Wait>
 asio::awaitable<error_code> wait_for_event(core_ptr core, Wait wait) {
@@ -49,6 +38,17 @@ asio::awaitable<error_code> wait_for_event(core_ptr core, Wait wait) {
 }
 
 }  // namespace
+
+asio::awaitable<lease> detail::await_lease(std::shared_ptr<pool_core> core, std::optional<duration> timeout,
+                                           std::source_location where) {
+  error_code ec;
+  auto token = asio::redirect_error(asio::use_awaitable, ec);
+  // Named: g++ 12 destroys some temporaries of a co_await expression twice.
+  initiate_get initiate(core, timeout, where, core->get_executor());
+  lease got = co_await asio::async_initiate<decltype(token), void(error_code, lease)>(std::move(initiate), token);
+  if (ec) throw text_error(ec, core->explain("get", ec, timeout ? timeout : core->options().get_timeout));
+  co_return got;
+}
 
 pool::pool(executor_type ex, connection_options connection, pool_options options)
     : core_(std::make_shared<detail::pool_core>(std::move(ex), std::move(connection), std::move(options))) {
@@ -66,7 +66,7 @@ pool::~pool() { core_->close(); }
 pool::executor_type pool::get_executor() const { return core_->get_executor(); }
 
 asio::awaitable<lease> pool::wait_for_lease(std::optional<duration> timeout, std::source_location where) const {
-  return wait_for(core_, timeout, where);
+  return detail::await_lease(core_, timeout, where);
 }
 
 asio::awaitable<void> pool::ready(std::size_t n) {

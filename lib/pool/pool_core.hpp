@@ -110,6 +110,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void on_context_shutdown() noexcept override;
   std::shared_ptr<void> hold() noexcept override { return weak_from_this().lock(); }
 
+  time_point now() const noexcept { return env_->now(); }
   const asio::any_io_executor& get_executor() const noexcept { return ex_; }
   const connection_options& dial_options() const noexcept { return dial_options_; }
   const pool_options& options() const noexcept { return options_; }
@@ -312,5 +313,9 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// it may hold slots.
   outbox outbox_;
 };
+
+/// What `pool::get` does when nothing is idle, or to let others run.
+asio::awaitable<lease> await_lease(std::shared_ptr<pool_core> core, std::optional<duration> timeout,
+                                   std::source_location where);
 
 }  // namespace cocp::detail

@@ -86,6 +86,7 @@ lease pool_core::take_verified(slot& first, std::source_location where) noexcept
 }
 
 template lease pool_core::take_idle<pool_core::taker::waits>(std::source_location) noexcept;
+template lease pool_core::take_idle<pool_core::taker::goes_on>(std::source_location) noexcept;
 
 bool pool_core::passes(locked& lock, slot& s) noexcept {
   lock.unlock();

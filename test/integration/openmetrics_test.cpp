@@ -151,6 +151,7 @@ BOOST_AUTO_TEST_CASE(the_reference_parser_understands_all_of_it) {
                              "db_client_connection_use_time_seconds histogram seconds",
                              "cocp_connected gauge none",
                              "cocp_connecting gauge none",
+                             "cocp_detached gauge none",
                              "cocp_hooks gauge none",
                              "cocp_queued gauge none",
                              "cocp_resting gauge none",

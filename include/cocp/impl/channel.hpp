@@ -10,12 +10,14 @@
 #include <cocp/impl/session.hpp>
 #include <cocp/impl/stream_waiter.hpp>
 #include <cocp/impl/stream_word.hpp>
+#include <cocp/impl/time.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -97,6 +99,25 @@ class COCP_API channel : public wait_owner, public std::enable_shared_from_this<
 
   virtual void expires_after(duration d) = 0;
   virtual void expires_never() noexcept = 0;
+  /// No operation of this lease outlasts that time, whatever `expires_after` says, until `lift_bound`. `whose` is any
+  /// address. Throws `std::bad_alloc`.
+  virtual void bound_use(time_point t, const void* whose) = 0;
+  /// Of this lease or a later one, and then nothing happens.
+  virtual void lift_bound(const void* whose) noexcept = 0;
+
+  /// The lease has lost its stream, and not by what a user did.
+  virtual bool was_lost() const noexcept = 0;
+  /// The lease, which has begun nothing, wants another stream: `wait` for it.
+  virtual void give_up_stream() noexcept = 0;
+  /// \name What has happened in this lease
+  /// @{
+  bool has_sent() const noexcept { return stream_word::has_sent(word_.load()); }
+  bool has_got() const noexcept { return stream_word::has_got(word_.load()); }
+  /// Bytes were sent, of an operation that goes on.
+  void note_sent() noexcept {
+    word_.step([](unsigned w) { return std::optional(stream_word::move_any(w, writing)); });
+  }
+  /// @}
 
   /// What the user keeps with the stream under that key, if anything; and one thing more.
   virtual void* find_session(const void* key) noexcept = 0;

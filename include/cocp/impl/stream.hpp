@@ -47,6 +47,8 @@ class COCP_API stream {
 
   /// Its number among all streams of this process, from 1.
   std::uint64_t id() const noexcept { return id_; }
+  /// The highest one so far.
+  static std::uint64_t last_id() noexcept;
   /// What users keep with it: its owner's, or, in a channel, guarded by that channel's mutex.
   session_list& sessions() noexcept { return sessions_; }
 

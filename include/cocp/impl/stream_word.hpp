@@ -29,9 +29,10 @@ namespace cocp::detail {
 /// Those with a star are made under the channel's mutex, and so are all changes of the other bits. The others are one
 /// atomic step each, and take back what they have done in no case: so any interleaving of them is one of the steps.
 ///
-/// Who ends the other bits: `queued`, whoever takes the last one from the queue; `used`, `asked`, `dirty`, `timed` and
-/// `closed` (if not for good), the end of the lease; `expired`, that or a new limit; `apart`, that or a `ready` that
-/// has succeeded; what belongs to a stream, `open`; `orphaned`, nobody: the last operation deletes it all.
+/// Who ends the other bits: `queued`, whoever takes the last one from the queue; `used`, `asked`, `dirty`, `timed`,
+/// `sent`, `got` and `closed` (if not for good), the end of the lease; `expired`, that or a new limit; `apart`, that or
+/// a `ready` that has succeeded; what belongs to a stream, `open`; `orphaned`, nobody: the last operation deletes it
+/// all.
 ///
 /// Each event is a function of the word, without memory or effect; `step` applies it.
 class stream_word {
@@ -54,8 +55,11 @@ class stream_word {
     broken = 16384,   ///< Lost in a lease: it failed, or was shut down here. What had arrived can be read.
     apart = 32768,    ///< Down, or another stream, and the lease has not agreed to go on with it.
     halved = 65536,   ///< Its user has ended his side: nothing more is written, and it serves nobody else.
+    sent = 131072,    ///< A write of this lease has reported bytes.
+    got = 262144,     ///< A read of this lease has brought something.
     lost = ended | broken,
-    of_a_use = used | asked | dirty | expired | timed | apart | closed  ///< What ends with a lease.
+    /// What ends with a lease.
+    of_a_use = used | asked | dirty | expired | timed | apart | closed | sent | got
   };
 
   /// An operation wants to start.
@@ -73,9 +77,9 @@ class stream_word {
 
   /// A lease ends. `one_way`: nothing is answered.
   static constexpr std::optional<unsigned> leave(unsigned w, bool one_way) noexcept {
-    const unsigned fine = used | answered | touched | timed | (one_way ? asked : 0u);
+    const unsigned fine = used | answered | touched | timed | sent | got | (one_way ? asked : 0u);
     if ((w & ~fine) != up) return std::nullopt;
-    return (w & ~(used | asked | timed)) | ((w & used) ? touched : 0u);
+    return (w & ~(used | asked | timed | sent | got)) | ((w & used) ? touched : 0u);
   }
 
   /// The user has set a limit of time: nothing has expired.
@@ -86,9 +90,16 @@ class stream_word {
     return w | expired;
   }
 
-  /// What an operation leaves behind that has moved bytes.
+  /// What an operation leaves behind that has moved bytes, whether it has failed or not. Nothing if its lease has
+  /// ended.
+  static constexpr unsigned move_any(unsigned w, unsigned operation) noexcept {
+    if (!(w & used)) return w;
+    return w | (operation == reading ? got : sent);
+  }
+  /// What an operation leaves behind that has moved bytes and ended well.
   static constexpr unsigned move(unsigned w, unsigned operation, bool moved) noexcept {
     if (!moved) return w;
+    w = move_any(w, operation);
     return operation == reading ? (w | answered) & ~asked : w | asked;
   }
 
@@ -123,6 +134,8 @@ class stream_word {
   static constexpr bool is_timed(unsigned w) noexcept { return w & timed; }
   /// Since the stream was opened.
   static constexpr bool was_answered(unsigned w) noexcept { return w & answered; }
+  static constexpr bool has_sent(unsigned w) noexcept { return w & sent; }
+  static constexpr bool has_got(unsigned w) noexcept { return w & got; }
   static constexpr bool is_reused(unsigned w) noexcept { return w & touched; }
   static constexpr bool was_touched(unsigned w) noexcept { return w & (used | touched); }
 

@@ -56,7 +56,7 @@ namespace {
 
 constexpr unsigned reading = word::reading;
 constexpr unsigned writing = word::writing;
-constexpr unsigned all_bits = 131071;
+constexpr unsigned all_bits = 524287;
 
 /// What an event does to the words that it is about.
 struct transition {
@@ -78,6 +78,9 @@ struct transition {
 constexpr unsigned of_a_stream =
     word::used | word::answered | word::asked | word::dirty | word::touched | word::lost | word::halved;
 
+/// What a lease may have left that ends at once.
+constexpr unsigned of_a_clean_use = word::timed | word::sent | word::got;
+
 const std::vector<transition> transitions{
     {.rule = "a read begins on a stream that is up, lost or not, if none is outstanding and nothing was ended",
      .next = [](unsigned w) { return word::begin(w, reading); },
@@ -89,17 +92,33 @@ const std::vector<transition> transitions{
      .needs = word::up,
      .forbids = writing | word::expired | word::closed | word::apart | word::broken | word::halved,
      .sets = writing | word::used},
-    {.rule = "a read that brings bytes has brought an answer",
+    {.rule = "of one of a lease that has ended, no more than that",
      .next = [](unsigned w) { return word::end_well(w, reading, true); },
+     .not_about = word::used,
      .needs = word::up,
      .forbids = word::queued | word::orphaned,
      .sets = word::answered,
      .clears = reading | word::asked},
-    {.rule = "a write that moves bytes may have asked for an answer",
+    {.rule = "nor of a write",
      .next = [](unsigned w) { return word::end_well(w, writing, true); },
+     .not_about = word::used,
      .needs = word::up,
      .forbids = word::queued | word::orphaned,
      .sets = word::asked,
+     .clears = writing},
+    {.rule = "a read that brings bytes has brought an answer, and its lease has got something",
+     .next = [](unsigned w) { return word::end_well(w, reading, true); },
+     .about = word::used,
+     .needs = word::up,
+     .forbids = word::queued | word::orphaned,
+     .sets = word::answered | word::got,
+     .clears = reading | word::asked},
+    {.rule = "a write that moves bytes may have asked for an answer, and its lease has sent something",
+     .next = [](unsigned w) { return word::end_well(w, writing, true); },
+     .about = word::used,
+     .needs = word::up,
+     .forbids = word::queued | word::orphaned,
+     .sets = word::asked | word::sent,
      .clears = writing},
     {.rule = "a read that moves nothing answers nothing",
      .next = [](unsigned w) { return word::end_well(w, reading, false); },
@@ -115,22 +134,22 @@ const std::vector<transition> transitions{
      .next = [](unsigned w) { return word::leave(w, false); },
      .about = word::used,
      .needs = word::up,
-     .forbids = all_bits & ~(word::up | word::used | word::answered | word::touched | word::timed),
+     .forbids = all_bits & ~(word::up | word::used | word::answered | word::touched | of_a_clean_use),
      .sets = word::touched,
-     .clears = word::used | word::timed},
+     .clears = word::used | of_a_clean_use},
     {.rule = "where nothing is answered, also behind a write",
      .next = [](unsigned w) { return word::leave(w, true); },
      .about = word::used,
      .needs = word::up,
-     .forbids = all_bits & ~(word::up | word::used | word::answered | word::touched | word::asked | word::timed),
+     .forbids = all_bits & ~(word::up | word::used | word::answered | word::touched | word::asked | of_a_clean_use),
      .sets = word::touched,
-     .clears = word::used | word::asked | word::timed},
+     .clears = word::used | word::asked | of_a_clean_use},
     {.rule = "a lease that was not used leaves no trace",
      .next = [](unsigned w) { return word::leave(w, false); },
      .not_about = word::used,
      .needs = word::up,
-     .forbids = all_bits & ~(word::up | word::answered | word::touched | word::timed),
-     .clears = word::timed},
+     .forbids = all_bits & ~(word::up | word::answered | word::touched | of_a_clean_use),
+     .clears = of_a_clean_use},
     {.rule = "a limit that is set has not passed",
      .next = [](unsigned w) { return std::optional(word::limit(w)); },
      .sets = word::timed,

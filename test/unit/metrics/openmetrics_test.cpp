@@ -246,6 +246,9 @@ cocp_connected{db_client_connection_pool_name="p"} 3
 # TYPE cocp_connecting gauge
 # HELP cocp_connecting Connections with an attempt to connect under way.
 cocp_connecting{db_client_connection_pool_name="p"} 6
+# TYPE cocp_detached gauge
+# HELP cocp_detached Connections that leases keep for good.
+cocp_detached{db_client_connection_pool_name="p"} 0
 # TYPE cocp_hooks gauge
 # HELP cocp_hooks Connections that on_return or keepalive has.
 cocp_hooks{db_client_connection_pool_name="p"} 21
