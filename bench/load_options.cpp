@@ -29,7 +29,7 @@ std::size_t count(const po::variables_map& given, const char* name, long most) {
   return static_cast<std::size_t>(in_range(given, name, 1L, most));
 }
 
-std::chrono::nanoseconds seconds(const po::variables_map& given, const char* name, double least) {
+std::chrono::nanoseconds given_seconds(const po::variables_map& given, const char* name, double least) {
   const std::chrono::duration<double> value(in_range(given, name, least, longest));
   return std::chrono::duration_cast<std::chrono::nanoseconds>(value);
 }
@@ -82,8 +82,8 @@ std::optional<load_options> parse_load_options(int argc, char** argv, std::ostre
   o.threads = count(given, "threads", 256);
   // More would need a reader while it is written: the sockets' buffers might not take a whole request and its answer.
   o.bytes = count(given, "bytes", 65'536);
-  o.duration = seconds(given, "duration", 0.1);
-  o.down = seconds(given, "down", 0);
+  o.duration = given_seconds(given, "duration", 0.1);
+  o.down = given_seconds(given, "down", 0);
   if (given.count("address") != 0) {
     o.address = given["address"].as<std::string>();
     if (!given["down"].defaulted()) throw usage_error("--down has no meaning for a server of one's own (--address)");

@@ -42,7 +42,7 @@
 namespace cocp {
 namespace {
 
-class category final : public boost::system::error_category {
+class x509_category final : public boost::system::error_category {
  public:
   const char* name() const noexcept override { return "certificate"; }
   std::string message(int value) const override { return ::X509_verify_cert_error_string(value); }
@@ -51,7 +51,7 @@ class category final : public boost::system::error_category {
 }  // namespace
 
 const boost::system::error_category& certificate_category() noexcept {
-  static const category instance;
+  static const x509_category instance;
   return instance;
 }
 

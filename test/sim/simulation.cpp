@@ -487,12 +487,12 @@ bool simulation::lets_others_run() {
   unsigned in_a_row = 0;
   unsigned most = 0;
   bool done = false;
-  auto get = [](simulation& s, unsigned& now, unsigned& longest, bool& ended) -> asio::awaitable<void> {
+  auto get = [](simulation& s, unsigned& now, unsigned& most_in_a_row, bool& ended) -> asio::awaitable<void> {
     try {
       for (int i = 0; i < 200; ++i) {
         const cocp::lease l = co_await s.pool().get(1h);
         s.records().count_get();
-        longest = std::max(longest, ++now);
+        most_in_a_row = std::max(most_in_a_row, ++now);
       }
     } catch (const boost::system::system_error&) {
       // Refused at once while it is not up.
