@@ -158,8 +158,8 @@ asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep, unsigned loop)
   const auto kept = std::move(keep);
   // From here on; before, whoever starts it is told.
   loop_ = loop;
-  // Once more, for last words.
-  if (phase_ == phase::ended) phase_ = phase::stopped;
+  // Once more, for last words; not if it is only that nobody could be told of the end.
+  if (phase_ == phase::ended && !channel_->leave()) phase_ = phase::stopped;
   // What an attempt was cancelled with is no matter of the next.
   co_await asio::this_coro::throw_if_cancelled(false);
   // Nothing of this runs inside whoever starts it, be it the constructor of the pool.

@@ -13,9 +13,9 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#include <boost/system/system_error.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
-#include <boost/system/system_error.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp.hpp>
 #include <cocp/tls.hpp>

@@ -230,8 +230,10 @@ asio::awaitable<void> usage::step(std::uint64_t seed) {
 
 asio::awaitable<void> usage::shutdown_send() {
   operation op(*this, true);
-  halved_ = true;
+  // For lack of memory it may not have begun.
+  halved_ = !sim_.records().uncertain;
   co_await conn_.shutdown_send();
+  halved_ = true;
   op.ends_well();
 }
 
