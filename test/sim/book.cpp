@@ -155,6 +155,12 @@ void book::check_limits() {
   for (const auto& [h, l] : limits_) {
     if (l.until && *l.until < now && l.outstanding != 0) fail(say("an operation of holder ", h, " is past its limit"));
   }
+  for (const auto& [h, l] : limits_) {
+    const auto who = roles_.find(h);
+    if (uses_end_ && *uses_end_ < now && l.outstanding != 0 && who != roles_.end() && who->second == role::lease) {
+      fail(say("an operation of holder ", h, " goes on behind the limit of drain"));
+    }
+  }
   for (const auto& [h, since] : closing_) {
     if (now - since > 1s) fail(say("holder ", h, " says its last words for longer than a second"));
   }
@@ -208,8 +214,8 @@ std::uint64_t book::ask(std::optional<duration> limit) {
   const failing_allocations::spare spare;
   const duration now = now_();
   const bool bounded = limit && *limit < duration::max() - now;
-  waits_.emplace(++asked_,
-                 wait{bounded ? std::optional(now + *limit) : std::nullopt, now, waits_.size(), false, std::nullopt});
+  waits_.emplace(++asked_, wait{bounded ? std::optional(now + *limit) : std::nullopt, now, waits_.size(), false,
+                                between_ != 0, std::nullopt});
   note("get ", asked_, " asks", bounded ? ", for " + in_ms(*limit) : std::string());
   return asked_;
 }
@@ -240,7 +246,7 @@ void book::failed(std::uint64_t w, error_code ec, bool cancelled) {
     return;
   }
   const std::optional<duration> until = found->second.until;
-  const std::size_t before = found->second.before;
+  const std::size_t before = found->second.between ? options.max_waiting : found->second.before;
   const bool fails_fast = options.fail_fast.has_value();
   waits_.erase(found);
   if (ec == asio::error::operation_aborted) {
@@ -288,6 +294,7 @@ void book::on_event(const event& e, const cocp::stats& s) {
     if (e.id == 0 || !told_.insert(e.id).second) fail(say("rule 12: stream ", e.id, " is told as connected twice"));
   } else if (e.id != 0 &&
              (e.kind == event_kind::disconnected || e.kind == event_kind::replaced || e.kind == event_kind::closed)) {
+    detached_.erase(e.id);
     if (told_.erase(e.id) == 0) fail(say("rule 12: the end of stream ", e.id, " is told, and it was not there"));
   }
   const duration now = now_();
@@ -344,7 +351,12 @@ void book::check_counters(const cocp::stats& s) {
   }
 }
 
-void book::check_stats(const cocp::stats& s, std::size_t leased) {
+void book::detached(std::uint64_t id) {
+  const failing_allocations::spare spare;
+  if (told_.contains(id)) detached_.insert(id);
+}
+
+void book::check_stats(const cocp::stats& s, std::size_t leased, std::size_t detached) {
   const duration now = now_();
   if (s.connected == 0) {
     well_since_.reset();
@@ -353,15 +365,17 @@ void book::check_stats(const cocp::stats& s, std::size_t leased) {
   } else if (now - *well_since_ > retry_min) {
     failing_since_.reset();
   }
-  if (s.leased != leased) fail(say("rule 4: ", leased, " leases are out, and ", s.leased, " are counted"));
+  if (s.detached != detached) fail(say("rule 4: ", detached, " are detached, and ", s.detached, " are counted"));
+  if (s.leased != leased && between_ == 0)
+    fail(say("rule 4: ", leased, " leases are out, and ", s.leased, " are counted"));
   // Without memory, who has been timed out is told of it a moment later.
-  if (uncertain ? s.waiting > waits_.size() : s.waiting != waits_.size())
+  if (between_ == 0 && (uncertain ? s.waiting > waits_.size() : s.waiting != waits_.size()))
     fail(say(waits_.size(), " wait, and ", s.waiting, " are counted"));
   if (s.idle != 0 && s.waiting != 0) fail(say("rule 6: ", s.idle, " are idle while ", s.waiting, " wait"));
   const auto exactly = [&](const char* name, std::uint64_t counted, std::uint64_t seen) {
     if (counted != seen && !uncertain) fail(say(name, " counts ", counted, ", and ", seen, " were seen"));
   };
-  if (!miscounts) {
+  if (!miscounts && between_ == 0) {
     exactly("gets", s.gets, gets_);
     exactly("timeouts", s.timeouts, timed_out_);
     exactly("cancelled", s.cancelled, cancelled_);
@@ -375,7 +389,7 @@ void book::check_stats(const cocp::stats& s, std::size_t leased) {
   if (!closed) {
     exactly("rule 12: connected", s.connected,
             events_[event_kind::connected] - events_[event_kind::disconnected] - events_[event_kind::replaced] -
-                events_[event_kind::closed]);
+                events_[event_kind::closed] - detached_.size());
   }
   if (!uncertain && s.replaced_dirty + s.replaced_expired > events_[event_kind::replaced])
     fail("replacements were not told");

@@ -88,6 +88,18 @@ class book {
   void end_operation(holder h) {
     if (const auto found = limits_.find(h); found != limits_.end()) --found->second.outstanding;
   }
+  /// The lease of the stream of that number is none of the pool's any more.
+  void detached(std::uint64_t id);
+  /// From that time on nothing is outstanding in a lease.
+  void end_uses(duration at) { uses_end_ = at; }
+  /// \name A `run`
+  /// Nobody can tell which of its waits are under way while it has called nobody.
+  /// @{
+  void begin_between() { ++between_; }
+  void end_between() { --between_; }
+  /// The highest number of a stream that has been seen.
+  std::uint64_t newest() const { return ids_.empty() ? 0 : ids_.rbegin()->first; }
+  /// @}
   /// No stream that is there now is given to a lease any more.
   void renewed() { renewed_ = streams_.size(); }
   /// How many say their last words.
@@ -118,7 +130,7 @@ class book {
   /// At any time: they only grow, and the gauges add up.
   void check_counters(const cocp::stats& s);
   /// At the end of an instant: they are what was seen.
-  void check_stats(const cocp::stats& s, std::size_t leased);
+  void check_stats(const cocp::stats& s, std::size_t leased, std::size_t detached);
   /// At the end of an instant: nobody's time has passed.
   void check_limits();
   /// At the end of an instant: what a pool as a whole is up to.
@@ -182,6 +194,8 @@ class book {
     /// How many had asked before him, and were not told of their end.
     std::size_t before = 0;
     bool cancelled = false;
+    /// There may have been others.
+    bool between = false;
     /// Since when attempts fail.
     std::optional<duration> failing_since;
   };
@@ -204,6 +218,10 @@ class book {
   std::map<holder, duration> closing_;
   /// The numbers of the streams of which was told that they are connected, and not yet of their end.
   std::set<std::uint64_t> told_;
+  /// Those of them that were detached.
+  std::set<std::uint64_t> detached_;
+  std::optional<duration> uses_end_;
+  unsigned between_ = 0;
   /// Whose numbers they are.
   std::map<std::uint64_t, stream> ids_;
   stream renewed_ = 0;

@@ -549,12 +549,19 @@ void simulation::end_in_between() {
     settle();
     check();
   }
-  drain();
+  drain(latency_.of<std::optional<duration>>({std::nullopt, std::nullopt, 0ms, 20ms, 2s}));
   settle();
   check();
   advance(latency_.of<duration>({0ms, 20ms, 2s}));
   check();
-  if (is_drained_ && leases_ != 0) book_.fail("rule 4: drain does not wait for a lease");
+  if (is_drained_ && leases_ + detached_ != 0 && !ends_uses()) {
+    book_.fail("rule 4: drain does not wait for a lease");
+  }
+  if (drain_limit_) {
+    advance(*drain_limit_ + 1s);
+    check();
+    if (!is_drained_) book_.fail("drain outlasts its limit by more than a second");
+  }
   for (auto& u : users_) u->leave();
   end_drained();
 }
@@ -590,13 +597,20 @@ void simulation::close() {
   if (loner_) loner_->close();
 }
 
-void simulation::drain() {
+void simulation::drain(std::optional<duration> limit) {
   close();
-  auto wait = [](cocp::pool& pool, bool& done) -> asio::awaitable<void> {
-    co_await pool.drain();
+  drain_limit_ = limit;
+  drain_at_ = now();
+  if (limit) book_.end_uses(drain_at_ + *limit);
+  auto wait = [](cocp::pool& pool, std::optional<duration> most, bool& done) -> asio::awaitable<void> {
+    if (most) {
+      co_await pool.drain(*most);
+    } else {
+      co_await pool.drain();
+    }
     done = true;
   };
-  asio::co_spawn(*io_, wait(*pool_, is_drained_), [](std::exception_ptr e) {
+  asio::co_spawn(*io_, wait(*pool_, limit, is_drained_), [](std::exception_ptr e) {
     if (e) std::rethrow_exception(e);
   });
 }
@@ -694,12 +708,12 @@ void simulation::check() {
   if (!pool_) return;
   const auto stats = pool_->stats();
   book_.check_counters(stats);
-  book_.check_stats(stats, leases_);
+  book_.check_stats(stats, leases_, detached_);
   if (!book_.uncertain) {
     book_.check_limits();
     check_up_waits(stats.connected);
     if (!book_.closed) check_streams(stats);
-    if (book_.closed && net_->sockets > stats.leased + stats.hooks + book_.closing()) {
+    if (book_.closed && net_->sockets > stats.leased + stats.detached + stats.hooks + book_.closing()) {
       book_.fail(say("rule 4: ", net_->sockets, " sockets of a closed pool with ", stats.leased, " leases out"));
     }
     if (!raced_ && net_->connecting > drawn_.pool.max_dialling + (loner_ ? 1 : 0)) {
@@ -710,7 +724,8 @@ void simulation::check() {
   if (net_->destroyed_in_use != 0) book_.fail("rule 11: a stream was destroyed in use");
   // Without memory, what is to be closed waits for a moment.
   // Last words of what was too many are said beside those that are not.
-  const std::size_t most = std::max(size_, stats.leased + stats.hooks) + book_.closing() + (loner_ ? 1 : 0);
+  const std::size_t most =
+      std::max(size_, stats.leased + stats.hooks) + stats.detached + book_.closing() + (loner_ ? 1 : 0);
   if (!raced_ && !book_.uncertain && net_->sockets > most) {
     book_.fail(say("rule 16: ", net_->sockets, " sockets of at most ", size_, ", with ", stats.leased, " leases out"));
   }

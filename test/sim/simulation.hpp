@@ -55,6 +55,7 @@ class simulation {
   /// Every lease is checked when it is given out.
   bool checks_always() const { return drawn_.pool.check_after == duration::zero(); }
   void count_lease(int n) { leases_ += static_cast<std::size_t>(n); }
+  void count_detached(int n) { detached_ += static_cast<std::size_t>(n); }
   /// @}
 
  private:
@@ -80,7 +81,9 @@ class simulation {
   void end_in_order();
   void end_in_between();
   void close();
-  void drain();
+  void drain(std::optional<duration> limit = std::nullopt);
+  /// The limit of `drain` has passed.
+  bool ends_uses() const { return drain_limit_ && now() >= drain_at_ + *drain_limit_; }
   /// `drain` was called, and all leases are back.
   void end_drained();
   void end_at_once();
@@ -123,6 +126,10 @@ class simulation {
   std::optional<usage> loners_use_;
   bool is_loner_busy_ = false;
   std::size_t leases_ = 0;
+  std::size_t detached_ = 0;
+  /// Of `drain`, and when that was called.
+  std::optional<duration> drain_limit_;
+  duration drain_at_{};
   bool is_drained_ = false;
   /// Some address had a name that means several.
   bool raced_ = false;

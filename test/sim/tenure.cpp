@@ -19,6 +19,7 @@
 #include <array>
 #include <chrono>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 namespace cocp::test::sim {
@@ -264,7 +265,7 @@ asio::awaitable<void> usage::write(std::string bytes, std::size_t way) {
         sent += co_await conn_.async_write_some(rest, asio::use_awaitable);
       }
   }
-  asked_ = true;
+  asked_ = sent_ = true;
   op.ends_well();
 }
 
@@ -314,6 +315,7 @@ asio::awaitable<void> usage::read_one_line() {
 void usage::took(std::string_view bytes) {
   const failing_allocations::spare s;
   asked_ = false;
+  got_ = true;
   if (is_lost_) return;
   rest_ += bytes;
   std::size_t at = 0;
@@ -340,6 +342,7 @@ asio::awaitable<void> usage::ready() {
     look_at_session();
     co_return;
   }
+  if (detached_) sim_.records().fail(say("holder ", holder_, " was detached, and has another stream"));
   sim_.records().move(holder_, stream_, now);
   stream_ = now;
   rest_.clear();
@@ -363,9 +366,15 @@ bool usage::is_to_be_discarded() const {
   return (owed_ > answered_ && is_hidden) || !rest_.empty();
 }
 
+void usage::detach() { detached_ = true; }
+
 void usage::end(bool exception, bool replaced) {
   if (std::exchange(ended_, true)) return;
   look_at_session();
+  if (detached_) {
+    sim_.records().end(holder_, stream_, "its lease was detached");
+    return;
+  }
   const bool by_exception =
       exception && started_ && !sim_.options().pool.keep_on_exception && !sim_.records().uncertain;
   sim_.records().end(holder_, stream_,
@@ -383,9 +392,27 @@ tenure::~tenure() {
   if (use.has_ended()) return;
   const failing_allocations::spare s;
   const bool discards = use.is_to_be_discarded();
-  use.end(std::uncaught_exceptions() != 0, discards);
-  sim.count_lease(-1);
+  end(std::uncaught_exceptions() != 0, discards);
   if (discards) held.discard();
+}
+
+void tenure::detach() {
+  if (std::exchange(detached_, true)) return;
+  sim.records().note("a lease of stream ", use.its_stream(), " is detached");
+  sim.count_lease(-1);
+  sim.count_detached(1);
+  sim.records().detached(held->id());
+  use.detach();
+  held.detach();
+}
+
+void tenure::end(bool exception, bool replaced) {
+  use.end(exception, replaced);
+  if (detached_) {
+    sim.count_detached(-1);
+  } else {
+    sim.count_lease(-1);
+  }
 }
 
 void tenure::put() {
@@ -394,15 +421,13 @@ void tenure::put() {
     discard();
     return;
   }
-  use.end(false, false);
-  sim.count_lease(-1);
+  end(false, false);
   held.put();
 }
 
 void tenure::discard() {
   if (use.has_ended()) return;
-  use.end(false, true);
-  sim.count_lease(-1);
+  end(false, true);
   held.discard();
 }
 

@@ -60,8 +60,14 @@ class usage {
   bool goes_on_after_loss();
   /// Of a connection that stands alone: its stream was lost, and what was asked on it is answered nowhere.
   void forget();
+  /// It cannot have another stream from now on, and nobody has this one after him.
+  void detach();
   /// The end. `exception`: by one; `replaced`: it is given back for replacement.
   void end(bool exception, bool replaced);
+  book::stream its_stream() const { return stream_; }
+  /// A write has ended well on the stream that he has; and a read has brought something.
+  bool has_sent() const { return sent_; }
+  bool has_got() const { return got_; }
   bool has_ended() const { return ended_; }
   /// An answer, or the rest of a line, is on its way, and only its user knows of it.
   bool is_to_be_discarded() const;
@@ -104,6 +110,9 @@ class usage {
   bool write_failed_ = false;
   bool is_lost_ = false;
   bool halved_ = false;
+  bool detached_ = false;
+  bool sent_ = false;
+  bool got_ = false;
   /// What is kept with his stream; null if that was down when he came, or if his connection stands alone.
   keepsake* kept_ = nullptr;
   unsigned outstanding_ = 0;
@@ -122,12 +131,20 @@ struct tenure {
   tenure(const tenure&) = delete;
   tenure& operator=(const tenure&) = delete;
 
+  /// Keeps the connection, and leaves its place in the pool.
+  void detach();
   void put();
   void discard();
 
   lease held;
   usage use;
   simulation& sim;
+
+ private:
+  /// Before it is given back.
+  void end(bool exception, bool replaced);
+
+  bool detached_ = false;
 };
 
 }  // namespace cocp::test::sim

@@ -104,11 +104,89 @@ void user::begin_session(std::uint64_t seed) {
   if (!busy_) start(session(seed));
 }
 
+asio::awaitable<void> user::run(std::uint64_t seed) {
+  /// What the tries have come to.
+  struct course {
+    explicit course(user& u) : of(u), newest(u.sim_.records().newest()) { begin_between(); }
+    ~course() {
+      if (is_between) end_between();
+    }
+    course(const course&) = delete;
+    course& operator=(const course&) = delete;
+
+    void begin_between() {
+      of.sim_.records().begin_between();
+      is_between = true;
+    }
+    void end_between() {
+      of.sim_.records().end_between();
+      is_between = false;
+    }
+
+    user& of;
+    const std::uint64_t newest;
+    bool is_between = false;
+    unsigned calls = 0;
+    bool reused = false;
+    bool sent = false;
+    bool got = false;
+  };
+  dice d(seed);
+  const auto again = d.of({retry::never, retry::unsent, retry::unanswered});
+  run_options options;
+  options.again = again;
+  options.tries = d.of({1u, 2u, 3u, 5u});
+  options.timeout = d.of<limit>({{}, {}, 20ms, 5s});
+  course c(*this);
+  const std::uint64_t how = d.any();
+  const auto call = [&c, how, again, tries = options.tries](cocp::lease& l) -> asio::awaitable<void> {
+    simulation& sim = c.of.sim_;
+    c.end_between();
+    sim.records().count_get();
+    sim.count_lease(1);
+    const bool may_not = again == retry::never || (c.sent && (again == retry::unsent || c.got || !c.reused));
+    if (c.calls != 0 && may_not) sim.records().fail("run repeats what it may not");
+    if (++c.calls > tries) sim.records().fail("run tries too often");
+    if (c.calls == tries && c.calls != 1 && l->id() <= c.newest) {
+      sim.records().fail("the last repeat of run is on a connection that was there before");
+    }
+    c.reused = l.reused();
+    struct end {
+      course& c;
+      usage& use;
+      ~end() {
+        const failing_allocations::spare s;
+        c.sent = use.has_sent();
+        c.got = use.has_got();
+        use.end(std::uncaught_exceptions() != 0, false);
+        c.of.sim_.count_lease(-1);
+        c.begin_between();
+      }
+    };
+    usage use(sim, *l, book::role::lease, false);
+    {
+      const end e{c, use};
+      co_await use.exchange(how);
+    }
+  };
+  try {
+    co_await sim_.pool().run(call, options);
+  } catch (const boost::system::system_error&) {
+    // A wait may have ended that nobody was told of, or a lease that nobody had.
+    sim_.records().miscounts = true;
+  }
+}
+
 asio::awaitable<void> user::session(std::uint64_t seed) {
   dice d(seed);
+  if (!held_ && d.one_in(6)) {
+    co_await run(d.any());
+    co_return;
+  }
   if (!held_) co_await take(d.any());
   if (!held_) co_return;
   auto mine = std::move(held_);
+  if (d.one_in(8)) mine->detach();
   for (std::size_t steps = d.of<std::size_t>({0, 1, 1, 2, 5}); steps != 0; --steps) {
     const std::uint64_t how = d.any();
     const bool stubborn = d.one_in(2);

@@ -46,6 +46,8 @@ class user {
 
   asio::awaitable<void> session(std::uint64_t seed);
   asio::awaitable<void> take(std::uint64_t seed);
+  /// Has the pool repeat what it may.
+  asio::awaitable<void> run(std::uint64_t seed);
   asio::awaitable<void> once();
   void start(asio::awaitable<void> what);
   void hold(cocp::lease l, bool strictly);
