@@ -103,7 +103,7 @@ void kept_channel::wait(channel_waiter& w) {
     }
   }
   if (refused) {
-    complete_now(w);
+    w.complete_at_once();
   } else if (dropped) {
     w.destroy();
   } else {

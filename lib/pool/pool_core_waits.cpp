@@ -70,7 +70,7 @@ void pool_core::wait_for_lease(lease_waiter& w, std::optional<duration> timeout,
     lock.lock();
     waiting_room_.furnish(wait_time);
   }
-  complete_now(w);
+  w.complete_at_once();
 }
 
 void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
@@ -88,7 +88,7 @@ void pool_core::wait_until_up(event_waiter& w, std::size_t wanted) {
       if (!closed_) wish(wanted);
     }
   }
-  complete_now(w);
+  w.complete_at_once();
 }
 
 void pool_core::wait_until_drained(event_waiter& w, std::optional<duration> limit) {
@@ -111,7 +111,7 @@ void pool_core::wait_until_drained(event_waiter& w, std::optional<duration> limi
       throw;
     }
   }
-  complete_now(w);
+  w.complete_at_once();
 }
 
 void pool_core::cancel(waiter& target) noexcept {

@@ -10,6 +10,7 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution/executor.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
@@ -19,9 +20,14 @@
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/recycling_allocator.hpp>
+#include <boost/asio/version.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
+
+#if BOOST_ASIO_VERSION >= 102700
+#include <boost/asio/associated_immediate_executor.hpp>
+#endif
 
 #include <cstddef>
 #include <memory>
@@ -51,6 +57,10 @@ class COCP_API waiter : public boost::intrusive::list_base_hook<> {
 
   /// Schedules the handler. If scheduling throws, this is as before and may be completed again.
   virtual void complete() = 0;
+  /// Of a wait that has ended before it began, in the initiating function: runs the handler on its immediate executor,
+  /// where Asio knows of such (1.27), which is to schedule it unless the user says otherwise. If that throws this is
+  /// gone, and nothing was started.
+  virtual void complete_at_once() = 0;
   /// Ends the wait without calling the handler, which is destroyed: the execution context is going away.
   virtual void destroy() noexcept = 0;
   /// True if the handler runs on that context. False if that cannot be known.
@@ -75,16 +85,6 @@ inline void end_with_context(waiter& w, const asio::execution_context& context) 
     }
   }
   w.destroy();
-}
-
-/// Completes a wait that has ended before it began. Throws if the executor refuses: then nothing was started.
-inline void complete_now(waiter& w) {
-  try {
-    w.complete();
-  } catch (...) {
-    w.destroy();
-    throw;
-  }
 }
 
 /// Has a queue of waiters.
@@ -217,6 +217,16 @@ class wait_op final : public Base {
     // be gone by now: only its address is looked at.
     const bool dropped = std::exchange(being_scheduled, outer) != this;
     if (dropped) destroy();
+  }
+
+  void complete_at_once() override {
+    completion now(this);
+#if BOOST_ASIO_VERSION >= 102700
+    const auto ex = asio::get_associated_immediate_executor(handler_, work_.get_executor());
+    asio::dispatch(ex, std::move(now));
+#else
+    asio::post(work_.get_executor(), std::move(now));
+#endif
   }
 
   void destroy() noexcept override {

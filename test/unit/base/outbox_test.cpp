@@ -36,6 +36,7 @@ class waits {
  private:
   struct wait final : waiter {
     wait(waits& w, char n, int r) : whose(w), name(n), refusals(r) {}
+    void complete_at_once() override {}
     void complete() override {
       BOOST_TEST(!is_linked());
       if (refusals > 0) {

@@ -30,6 +30,7 @@ constexpr unsigned writing = word::writing;
 struct wait final : stream_waiter {
   using stream_waiter::stream_waiter;
   void complete() override {}
+  void complete_at_once() override {}
   void destroy() noexcept override {}
   bool belongs_to(const asio::execution_context&) const noexcept override { return false; }
 };

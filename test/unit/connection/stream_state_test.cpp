@@ -53,6 +53,7 @@ struct fake_stream final : cocp::detail::stream {
 struct wait final : cocp::detail::stream_waiter {
   using stream_waiter::stream_waiter;
   void complete() override {}
+  void complete_at_once() override {}
   void destroy() noexcept override {}
   bool belongs_to(const asio::execution_context&) const noexcept override { return false; }
 };

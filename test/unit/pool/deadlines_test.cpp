@@ -22,6 +22,7 @@ namespace {
 
 struct someone final : event_waiter {
   void complete() override {}
+  void complete_at_once() override {}
   void destroy() noexcept override {}
   bool belongs_to(const boost::asio::execution_context&) const noexcept override { return false; }
 };
