@@ -219,6 +219,7 @@ struct run_options {
   /// Of all tries together, waiting and the operations on the connection included; `expires_after` can only shorten it.
   /// Not negative; zero: only a connection that is idle. Without it `pool_options::get_timeout` bounds each wait.
   std::optional<duration> timeout{};
+  /// Which requests may be repeated.
   retry again = retry::unsent;
   /// How many at most. Not zero.
   unsigned tries = 3;
