@@ -85,6 +85,25 @@ asio::awaitable<void> get_and_ask(std::shared_ptr<cocp::pool> p) {
 asio::awaitable<void> get_briefly(std::shared_ptr<cocp::pool> p) { cocp::lease conn = co_await p->get(100us); }
 asio::awaitable<void> be_ready(std::shared_ptr<cocp::pool> p) { co_await p->ready(); }
 asio::awaitable<void> drain(std::shared_ptr<cocp::pool> p) { co_await p->drain(); }
+asio::awaitable<void> drain_briefly(std::shared_ptr<cocp::pool> p) { co_await p->drain(1ms); }
+
+asio::awaitable<void> ask(cocp::lease& conn) {
+  conn->session<int>() += 1;
+  const auto out = asio::buffer("ping", 4);
+  co_await conn->write(out);
+  char answer[4];
+  const auto in = asio::buffer(answer);
+  co_await conn->read(in);
+}
+asio::awaitable<void> run(std::shared_ptr<cocp::pool> p) {
+  const cocp::run_options options{.timeout = 20ms, .again = cocp::retry::unanswered};
+  co_await p->run(ask, options);
+}
+asio::awaitable<void> get_and_detach(std::shared_ptr<cocp::pool> p) {
+  cocp::lease conn = co_await p->get();
+  conn.detach();
+  co_await ask(conn);
+}
 
 struct action {
   const char* name;
@@ -134,6 +153,14 @@ const action of_pools[] = {
     {"get_executor", [](subject& s) { s.pool->get_executor(); }},
     {"close", [](subject& s) { s.pool->close(); }},
     {"drain", [](subject& s) { asio::co_spawn(s.io, drain(s.pool), ignore); }},
+    {"drain(limit)", [](subject& s) { asio::co_spawn(s.io, drain_briefly(s.pool), ignore); }},
+    {"run", [](subject& s) { asio::co_spawn(s.io, run(s.pool), ignore); }},
+    {"detach", [](subject& s) { asio::co_spawn(s.io, get_and_detach(s.pool), ignore); }},
+    {"try_get, detach",
+     [](subject& s) {
+       cocp::lease l = s.pool->try_get();
+       if (l) l.detach();
+     }},
 };
 
 /// Of one connection: what any thread may call, and one user's operations beside it.
@@ -168,6 +195,7 @@ const lone_action of_connections[] = {
     {"read", [](lone& l) { asio::co_spawn(l.strand, connection_read(l.conn), ignore); }},
     {"expires_after", [](lone& l) { asio::post(l.strand, [c = l.conn] { c->expires_after(1ms); }); }},
     {"expires_never", [](lone& l) { asio::post(l.strand, [c = l.conn] { c->expires_never(); }); }},
+    {"id", [](lone& l) { (void)l.conn->id(); }},
     {"is_connected", [](lone& l) { (void)l.conn->is_connected(); }},
     {"generation", [](lone& l) { (void)l.conn->generation(); }},
     {"last_error", [](lone& l) { (void)l.conn->last_error(); }},
