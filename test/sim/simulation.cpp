@@ -597,11 +597,11 @@ void simulation::close() {
   if (loner_) loner_->close();
 }
 
-void simulation::drain(std::optional<duration> limit) {
+void simulation::drain(std::optional<duration> within) {
   close();
-  drain_limit_ = limit;
+  drain_limit_ = within;
   drain_at_ = now();
-  if (limit) book_.end_uses(drain_at_ + *limit);
+  if (within) book_.end_uses(drain_at_ + *within);
   auto wait = [](cocp::pool& pool, std::optional<duration> most, bool& done) -> asio::awaitable<void> {
     if (most) {
       co_await pool.drain(*most);
@@ -610,7 +610,7 @@ void simulation::drain(std::optional<duration> limit) {
     }
     done = true;
   };
-  asio::co_spawn(*io_, wait(*pool_, limit, is_drained_), [](std::exception_ptr e) {
+  asio::co_spawn(*io_, wait(*pool_, within, is_drained_), [](std::exception_ptr e) {
     if (e) std::rethrow_exception(e);
   });
 }

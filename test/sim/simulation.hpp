@@ -81,7 +81,7 @@ class simulation {
   void end_in_order();
   void end_in_between();
   void close();
-  void drain(std::optional<duration> limit = std::nullopt);
+  void drain(std::optional<duration> within = std::nullopt);
   /// The limit of `drain` has passed.
   bool ends_uses() const { return drain_limit_ && now() >= drain_at_ + *drain_limit_; }
   /// `drain` was called, and all leases are back.
