@@ -259,12 +259,13 @@ BOOST_DATA_TEST_CASE(an_everyday_mistake_is_a_short_error, data::make(compilers(
 }
 
 /// The classes and functions, less their namespace, that may be seen from outside.
-const std::regex shown(R"((connection|endpoint|histogram|lease|pool)::.*)"
-                       R"(|(certificate_category|error_category|log_to|openmetrics|operator<<|to_string)\(.*)"
-                       // What the templates call.
-                       R"(|detail::(channel|channel_waiter|pool_waiter|stream|stream_waiter|waiter|wait_owner)::.*)"
-                       R"(|detail::(make_failure|queue_of|wait_for_lease)\(.*)"
-                       R"(|detail::library_(with|on)_\w+)");
+const std::regex shown(
+    R"((connection|endpoint|histogram|lease|pool)::.*)"
+    R"(|(certificate_category|error_category|log_to|openmetrics|operator<<|to_string)\(.*)"
+    // What the templates call.
+    R"(|detail::(channel|channel_waiter|pool_waiter|repetition|stream|stream_waiter|waiter|wait_owner)::.*)"
+    R"(|detail::(make_failure|queue_of|wait_for_lease)\(.*)"
+    R"(|detail::library_(with|on)_\w+)");
 /// Type information of what both sides know.
 const std::regex shown_type(
     R"((vtable|typeinfo|typeinfo name) for (std::enable_shared_from_this<)?cocp::)"
