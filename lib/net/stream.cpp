@@ -8,12 +8,12 @@
 namespace cocp::detail {
 namespace {
 
-std::atomic<std::uint64_t> last{0};
+std::atomic<std::uint64_t> highest_id{0};
 
 }  // namespace
 
-stream::stream() noexcept : id_(last.fetch_add(1, std::memory_order_relaxed) + 1) {}
+stream::stream() noexcept : id_(highest_id.fetch_add(1, std::memory_order_relaxed) + 1) {}
 
-std::uint64_t stream::last_id() noexcept { return last.load(std::memory_order_relaxed); }
+std::uint64_t stream::last_id() noexcept { return highest_id.load(std::memory_order_relaxed); }
 
 }  // namespace cocp::detail

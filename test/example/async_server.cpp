@@ -165,7 +165,7 @@ asio::awaitable<void> run(asio::io_context& io, tcp::acceptor& acceptor, cocp::p
 
   for (const auto& each : sessions) asio::post(each->client.get_executor(), [each] { each->finish(); });
   while (!sessions.empty()) co_await one_ended.async_wait(as_tuple);
-  co_await redis.drain();
+  co_await redis.drain(5s);  // a command that blocks would keep us for ever
 }
 
 int main(int argc, char** argv) try {

@@ -35,12 +35,9 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using namespace std::chrono_literals;
 
-// Throws what `cocp::pool::get` and Beast throw; the connection is then replaced, since nobody knows what is still to
-// come on it. One that fails because the server closed an idle connection at that very moment may be tried again if it
-// is idempotent (RFC 9110, 9.2.2).
-asio::awaitable<http::response<http::string_body>> request(cocp::pool& pool, http::request<http::string_body> asked) {
-  cocp::lease connection = co_await pool.get();
-  connection->expires_after(30s);  // for the whole exchange, and for this lease only
+using answer_t = http::response<http::string_body>;
+
+asio::awaitable<answer_t> exchange(cocp::lease& connection, http::request<http::string_body>& asked) {
   co_await http::async_write(*connection, asked, asio::use_awaitable);
 
   http::response_parser<http::string_body> answer;
@@ -54,10 +51,20 @@ asio::awaitable<http::response<http::string_body>> request(cocp::pool& pool, htt
   co_return answer.release();
 }
 
+// Throws what `cocp::pool::get` and Beast throw; the connection is then replaced, since nobody knows what is still to
+// come on it. Where the server has closed an idle connection at that very moment, the request is repeated on another if
+// that may be (RFC 9110, 9.2.2).
+asio::awaitable<answer_t> request(cocp::pool& pool, http::request<http::string_body> asked) {
+  auto once = [&asked](cocp::lease& connection) { return exchange(connection, asked); };
+  const bool is_safe = asked.method() == http::verb::get || asked.method() == http::verb::head;
+  const cocp::run_options options{.timeout = 30s, .again = is_safe ? cocp::retry::unanswered : cocp::retry::unsent};
+  co_return co_await pool.run(once, options);
+}
+
 asio::awaitable<void> fetch(cocp::pool& pool, std::string host, std::string target) {
   http::request<http::string_body> asked{http::verb::get, target, 11};
   asked.set(http::field::host, host);
-  const http::response<http::string_body> answer = co_await request(pool, std::move(asked));
+  const answer_t answer = co_await request(pool, std::move(asked));
   std::cout << answer.result_int() << ' ' << target << ' ' << answer.body() << std::endl;
 }
 
