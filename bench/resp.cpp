@@ -31,7 +31,7 @@ long length(std::string_view line) {
 }  // namespace
 
 std::optional<resp_reply> take_reply(std::string_view& bytes) {
-  using kind = resp_reply::kind;
+  using reply_kind = resp_reply::kind;
   if (bytes.empty()) return std::nullopt;
   if (std::string_view("+-:$").find(bytes.front()) == std::string_view::npos) malformed(bytes.substr(0, 16));
   const std::size_t end = bytes.find(line_end);
@@ -41,7 +41,9 @@ std::optional<resp_reply> take_reply(std::string_view& bytes) {
 
   if (line.front() != '$') {
     bytes = rest;
-    const kind type = line.front() == '+' ? kind::simple : line.front() == '-' ? kind::error : kind::integer;
+    const reply_kind type = line.front() == '+'   ? reply_kind::simple
+                            : line.front() == '-' ? reply_kind::error
+                                                  : reply_kind::integer;
     return resp_reply{type, line.substr(1)};
   }
   const long n = length(line);
@@ -53,7 +55,7 @@ std::optional<resp_reply> take_reply(std::string_view& bytes) {
   if (rest.size() < size + line_end.size()) return std::nullopt;
   if (rest.substr(size, line_end.size()) != line_end) malformed(line);
   bytes = rest.substr(size + line_end.size());
-  return resp_reply{kind::bulk, rest.substr(0, size)};
+  return resp_reply{reply_kind::bulk, rest.substr(0, size)};
 }
 
 }  // namespace bench
