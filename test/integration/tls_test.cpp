@@ -821,7 +821,7 @@ BOOST_DATA_TEST_CASE(what_before_leaves_unread_fails_the_attempt, data::make({fa
     auto get = pool.get();
     error_code ec;
     try {
-      co_await std::move(get);
+      const cocp::lease l = co_await std::move(get);
     } catch (const boost::system::system_error& e) {
       ec = e.code();
     }
@@ -844,7 +844,7 @@ BOOST_AUTO_TEST_CASE(before_may_say_why_there_is_no_tls) {
     cocp::pool pool(io, options, {.size = 1, .fail_fast = 0s});
     try {
       auto get = pool.get();
-      co_await std::move(get);
+      const cocp::lease l = co_await std::move(get);
     } catch (const boost::system::system_error& e) {
       told = e.what();
     }
