@@ -259,17 +259,17 @@ BOOST_DATA_TEST_CASE(an_everyday_mistake_is_a_short_error, data::make(compilers(
 }
 
 /// The classes and functions, less their namespace, that may be seen from outside.
-const std::regex shown(
-    R"((connection|endpoint|histogram|lease|pool)::.*)"
-    R"(|(certificate_category|error_category|log_to|openmetrics|operator<<|to_string)\(.*)"
-    // What the templates call.
-    R"(|detail::(channel|channel_waiter|pool_waiter|repetition|stream|stream_waiter|waiter|wait_owner)::.*)"
-    R"(|detail::(make_failure|queue_of|wait_for_lease)\(.*)"
-    R"(|detail::library_(with|on)_\w+)");
+const std::regex shown(R"((connection|endpoint|histogram|lease|pool)::.*)"
+                       R"(|(certificate_category|error_category|log_to|openmetrics|operator<<|to_string)\(.*)"
+                       // What the templates call.
+                       R"(|detail::(channel|channel_waiter|pool_waiter|repetition|session_list|session_node)::.*)"
+                       R"(|detail::(stream|stream_waiter|waiter|wait_owner)::.*)"
+                       R"(|detail::(make_failure|queue_of|wait_for_lease)\(.*)"
+                       R"(|detail::library_(with|on)_\w+)");
 /// Type information of what both sides know.
 const std::regex shown_type(
     R"((vtable|typeinfo|typeinfo name) for (std::enable_shared_from_this<)?cocp::)"
-    R"((connection|detail::(channel|channel_waiter|pool_waiter|stream|stream_waiter|waiter|wait_owner))>?)");
+    R"((connection|detail::(channel|channel_waiter|pool_waiter|session_node|stream|stream_waiter|waiter|wait_owner))>?)");
 
 BOOST_AUTO_TEST_CASE(the_shared_library_shows_only_what_programs_need) {
   std::istringstream symbols(shop().run("nm -DC --defined-only " + shop().libraries("both") + "/libcocp.so"));
