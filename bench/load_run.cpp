@@ -80,6 +80,18 @@ void load_run::spawn(asio::any_io_executor ex, asio::awaitable<void> body) {
   });
 }
 
+/// Counts while it lives.
+class load_run::holding {
+ public:
+  explicit holding(std::atomic<std::uint64_t>& n) noexcept : n_(n) { ++n_; }
+  ~holding() { --n_; }
+  holding(const holding&) = delete;
+  holding& operator=(const holding&) = delete;
+
+ private:
+  std::atomic<std::uint64_t>& n_;
+};
+
 asio::awaitable<void> load_run::work(std::unique_ptr<exchange> what) {
   while (!stopping_) {
     std::optional<server_state> leased;
@@ -87,6 +99,7 @@ asio::awaitable<void> load_run::work(std::unique_ptr<exchange> what) {
     try {
       cocp::lease conn = co_await pool_.get();
       leased = state_at_hand_over();
+      const holding counted(held_);
       co_await what->run(*conn);
       tally_.answered(*leased);
       continue;
@@ -149,7 +162,9 @@ asio::awaitable<void> load_run::kill_and_restart() {
   course_.leased_at_kill = pool_.stats().leased;
   state_ = server_state::dying;
   server_->kill();
-  leases_before_death_ = pool_.stats().gets;
+  // Those that are on the way to their coroutines are leased, and are no gets yet.
+  const std::uint64_t leased = pool_.stats().leased;
+  leases_before_death_ = leases_ + leased - std::min<std::uint64_t>(leased, held_);
   state_ = server_state::down;
   live_.note(elapsed(), "server killed (SIGKILL)");
 

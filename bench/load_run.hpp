@@ -34,6 +34,8 @@ class load_run {
   bool run();
 
  private:
+  class holding;
+
   using clock = std::chrono::steady_clock;
 
   boost::asio::awaitable<void> work(std::unique_ptr<exchange> what);
@@ -51,6 +53,7 @@ class load_run {
   tally tally_;
   std::atomic<server_state> state_;
   std::atomic<std::uint64_t> leases_ = 0;               ///< That the coroutines got.
+  std::atomic<std::uint64_t> held_ = 0;                 ///< Those of them that they have now.
   std::atomic<std::uint64_t> leases_before_death_ = 0;  ///< That the pool had given out when the server was gone.
   std::atomic<bool> stopping_ = false;
   /// All below is touched only by `conduct` and what it awaits, and after the threads have ended.
