@@ -172,8 +172,11 @@ class game {
   std::atomic<unsigned> answers{0};
   /// What reached somebody else.
   std::atomic<unsigned> wrong{0};
-  /// Hooks and loggers leave the pool alone.
-  std::atomic<bool> calm{false};
+  /// Hooks and loggers leave the pool alone from now on: none of them is still about to do something.
+  void calm_down() {
+    calm_ = true;
+    while (calling_back_ != 0) std::this_thread::yield();
+  }
   /// Other rules that did not hold.
   std::atomic<unsigned> broken{0};
   void expect(bool holds, std::string_view rule) {
@@ -194,7 +197,10 @@ class game {
   cocp::pool_options options(generator& random);
   cocp::handshake hook();
   void call_back(std::uint64_t what) noexcept;
+  void call_back(cocp::pool& p, std::uint64_t what);
 
+  std::atomic<bool> calm_{false};
+  std::atomic<unsigned> calling_back_{0};
   std::mutex mutex_;
   // Guarded by `mutex_`.
   generator random_;
@@ -258,42 +264,46 @@ asio::awaitable<void> exchange(cocp::connection& c, game& g, std::uint64_t numbe
 
 /// A pool may be called from wherever it calls: also to be closed, and destroyed.
 void game::call_back(std::uint64_t what) noexcept {
-  const auto p = current();
-  if (!p || calm) return;
+  ++calling_back_;
   try {
-    switch (what % 16) {
-      case 0:
-        p->try_get().put();
-        break;
-      case 1:
-        p->try_get().discard();
-        break;
-      case 2:
-        p->retry_now();
-        break;
-      case 3:
-        p->resize(1 + what / 16 % 4);
-        break;
-      case 4:
-        p->leases();
-        break;
-      case 5:
-        p->async_get(1ms, [](error_code, const cocp::lease&) {});
-        break;
-      case 6:
-        if (what / 16 % 16 == 0) p->renew();
-        break;
-      case 7:
-        if (what / 16 % 16 == 0) p->readdress((what / 256 % 2 == 0 ? a : b).address());
-        break;
-      case 8:
-        if (what / 16 % 64 == 0) p->close();
-        break;
-      default:
-        p->stats();
-    }
+    if (const auto p = current(); p && !calm_) call_back(*p, what);
   } catch (const std::exception&) {
     expect(false, "no call of a hook throws");
+  }
+  --calling_back_;
+}
+
+void game::call_back(cocp::pool& p, std::uint64_t what) {
+  switch (what % 16) {
+    case 0:
+      p.try_get().put();
+      break;
+    case 1:
+      p.try_get().discard();
+      break;
+    case 2:
+      p.retry_now();
+      break;
+    case 3:
+      p.resize(1 + what / 16 % 4);
+      break;
+    case 4:
+      p.leases();
+      break;
+    case 5:
+      p.async_get(1ms, [](error_code, const cocp::lease&) {});
+      break;
+    case 6:
+      if (what / 16 % 16 == 0) p.renew();
+      break;
+    case 7:
+      if (what / 16 % 16 == 0) p.readdress((what / 256 % 2 == 0 ? a : b).address());
+      break;
+    case 8:
+      if (what / 16 % 64 == 0) p.close();
+      break;
+    default:
+      p.stats();
   }
 }
 
@@ -301,7 +311,7 @@ cocp::handshake game::hook() {
   return [this](cocp::connection& c) -> asio::awaitable<void> {
     const std::uint64_t number = draw();
     call_back(number);
-    if (number % 5 == 0 && !calm) throw std::runtime_error("no");
+    if (number % 5 == 0 && !calm_) throw std::runtime_error("no");
     if (number % 5 == 1) co_await exchange(c, *this, number / 5);
   };
 }
@@ -764,7 +774,7 @@ BOOST_DATA_TEST_CASE(at_once_on_any_executor_loses_nothing, data::make(rows()), 
   BOOST_TEST(eventually_blocking([&] { return g.asked == g.ended; }), "all that was begun ends");
 
   // All that a pool may have can be had, of the one that was played with last, and it is of use.
-  g.calm = true;
+  g.calm_down();
   auto p = g.take();
   if (is_closed(*p)) {
     g.remake();
