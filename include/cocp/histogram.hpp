@@ -21,6 +21,9 @@ class COCP_API histogram {
   /// Negative durations count as zero.
   void record(duration d, std::uint64_t times = 1) noexcept;
 
+  /// The same for all that `other` has recorded.
+  void add(const histogram& other) noexcept;
+
   /// How many durations were recorded.
   std::uint64_t count() const noexcept { return count_; }
   /// All of them together; the longest `duration` if that is too short.

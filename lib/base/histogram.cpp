@@ -39,6 +39,12 @@ void histogram::record(duration d, std::uint64_t times) noexcept {
   sum_ = times > room / each ? duration::max() : sum_ + d * static_cast<duration::rep>(times);
 }
 
+void histogram::add(const histogram& other) noexcept {
+  for (std::size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
+  count_ += other.count_;
+  sum_ = other.sum_ > duration::max() - sum_ ? duration::max() : sum_ + other.sum_;
+}
+
 duration histogram::quantile(double q) const {
   if (!(q >= 0 && q <= 1)) throw std::invalid_argument("quantile: " + std::to_string(q) + ": must be 0 to 1");
   if (count_ == 0) return duration::zero();
