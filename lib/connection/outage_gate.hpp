@@ -69,6 +69,8 @@ class outage_gate {
   void reset() noexcept;
 
   bool is_open() const noexcept { return open_; }
+  /// Attempts that are under way.
+  std::size_t dialling() const noexcept { return dialling_; }
   /// Attempts that failed since the last one that did not.
   unsigned failures() const noexcept { return failures_; }
   /// When the next probe may start, or the gate is to be looked at; `max` if it is open, or that depends on a probe.

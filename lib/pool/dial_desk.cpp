@@ -63,23 +63,21 @@ void dial_desk::stopped(entry& e) noexcept {
   if (e.stage_ == stage::dialling) dropped(e);
 }
 
-void dial_desk::let_in(time_point now, list& let) noexcept {
+dial_desk::entry* dial_desk::next(time_point now) noexcept {
   gate_.pass(now);
   // The endpoint is well.
   if (gate_.failures() == 0) downtime_.over();
-  for (auto i = queue_.begin(); i != queue_.end();) {
-    entry& e = *i;
-    if (gate_.may_dial(e.cause_, up_ != 0, now)) {
-      i = queue_.erase(i);
-      e.ticket_ = gate_.begin(now);
-      set_stage(e, stage::granted);
-      let.push_back(e);
-    } else if (gate_.may_dial(dial_cause::demand, up_ != 0, now)) {
-      ++i;
-    } else {
-      break;
-    }
+  for (entry& e : queue_) {
+    if (gate_.may_dial(e.cause_, up_ != 0, now)) return &e;
+    if (!gate_.may_dial(dial_cause::demand, up_ != 0, now)) break;
   }
+  return nullptr;
+}
+
+void dial_desk::let(entry& e, time_point now) noexcept {
+  queue_.erase(queue_.iterator_to(e));
+  e.ticket_ = gate_.begin(now);
+  set_stage(e, stage::granted);
 }
 
 void dial_desk::ended(entry& e, const loss& why, bool early, std::shared_ptr<const std::string> words, bool outdated,

@@ -25,7 +25,7 @@ namespace cocp::detail {
 /// Who may dial, and when; what is known of the endpoint; and what has become of the connections to it.
 ///
 /// An attempt: `ask` (it stands in line until the gate lets it), `begin` (once it was let), and one of `connected`,
-/// `failed` and `dropped`. What these and the others below change may let others dial: `let_in` says whom, and is asked
+/// `failed` and `dropped`. What these and the others below change may let others dial: `next` says whom, and is asked
 /// after each of them, and at `next_time`.
 ///
 /// Pure: it knows neither threads nor clocks. Its owner guards it, and passes times that never go back; `random` is 64
@@ -55,6 +55,8 @@ class dial_desk {
 
    public:
     bool is_dialling() const noexcept { return stage_ == stage::dialling; }
+    /// It was let, and has not begun.
+    bool may_begin() const noexcept { return stage_ == stage::granted; }
   };
   using list =
       boost::intrusive::list<entry, boost::intrusive::base_hook<hook>, boost::intrusive::constant_time_size<false>>;
@@ -88,8 +90,14 @@ class dial_desk {
   void dropped(entry& e) noexcept;
   /// Its supervisor has ended: what it was about to do, or did, is not done.
   void stopped(entry& e) noexcept;
-  /// Those who may dial, from now on. They are in `let`, and no more in line.
-  void let_in(time_point now, list& let) noexcept;
+  /// The first in line of those that may dial now; null if none may.
+  entry* next(time_point now) noexcept;
+  /// What `next` has said may dial from now on, and stands in line no more.
+  void let(entry& e, time_point now) noexcept;
+  /// How many would ask for leave if others could give it: all, or the probe alone.
+  std::size_t eager() const noexcept { return gate_.is_open() ? queue_.size() : std::size_t{1}; }
+  /// Those that were let and have not ended.
+  std::size_t dialling() const noexcept { return gate_.dialling(); }
   /// @}
 
   /// \name Connections
@@ -140,7 +148,7 @@ class dial_desk {
   bool is_given_up(time_point now) const noexcept { return up_ == 0 && downtime_.at() <= now; }
   /// When that may begin for no other reason than the time; `max` if never.
   time_point gives_up_at(time_point now) const noexcept;
-  /// When `let_in` may let somebody in for no other reason than the time; `max` if never.
+  /// When `next` may name somebody for no other reason than the time; `max` if never.
   time_point next_time(time_point now) const noexcept;
   /// The time until the next attempt.
   duration delay(time_point now) const noexcept { return gate_.delay(now); }

@@ -50,6 +50,13 @@ asio::awaitable<lease> detail::await_lease(std::shared_ptr<pool_core> core, std:
   co_return got;
 }
 
+asio::awaitable<bool> detail::await_end(std::shared_ptr<pool_core> core, std::optional<duration> limit) {
+  auto wait = [core, limit](event_waiter& w) { core->wait_until_drained(w, limit); };
+  const error_code ec = co_await wait_for_event(core, std::move(wait));
+  if (ec && ec != errc::timed_out) throw text_error(ec, "drain: " + ec.message());
+  co_return !ec;
+}
+
 pool::pool(executor_type ex, connection_options connection, pool_options options)
     : core_(std::make_shared<detail::pool_core>(std::move(ex), std::move(connection), std::move(options))) {
   try {
@@ -103,9 +110,7 @@ void pool::close() noexcept {
 asio::awaitable<void> pool::drain() {
   const core_ptr core = core_;
   core->close();
-  auto wait = [core](detail::event_waiter& w) { core->wait_until_drained(w, std::nullopt); };
-  const error_code ec = co_await wait_for_event(core, std::move(wait));
-  if (ec) throw detail::text_error(ec, "drain: " + ec.message());
+  co_await detail::await_end(core, std::nullopt);
 }
 
 asio::awaitable<std::size_t> pool::drain(duration limit) {
@@ -116,10 +121,8 @@ asio::awaitable<std::size_t> pool::drain(duration limit) {
   std::size_t ended = 0;
   for (const bool is_last : {false, true}) {
     const duration t = is_last ? grace : std::max(limit, duration::zero());
-    auto wait = [core, t](detail::event_waiter& w) { core->wait_until_drained(w, t); };
-    const error_code ec = co_await wait_for_event(core, std::move(wait));
-    if (!ec) break;
-    if (ec != errc::timed_out) throw detail::text_error(ec, "drain: " + ec.message());
+    const bool has_ended = co_await detail::await_end(core, t);
+    if (has_ended) break;
     if (!is_last) ended = core->end_uses();
   }
   co_return ended;

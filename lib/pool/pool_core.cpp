@@ -35,7 +35,8 @@ headcount::limits limits_of(const connection_options& c, const pool_options& p) 
 
 // How it begins.
 
-pool_core::pool_core(asio::any_io_executor ex, connection_options connection, pool_options options)
+pool_core::pool_core(asio::any_io_executor ex, connection_options connection, pool_options options,
+                     std::shared_ptr<shared_budget> budget)
     : dial_options_(checked(std::move(connection))),
       options_(checked(std::move(options))),
       env_(context_service::of(ex).environment()),
@@ -46,6 +47,7 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
       headcount_(options_.size, options_.min_size, limits_of(dial_options_, options_)),
       dial_desk_(dial_options_, options_),
       ledger_(options_.report_leases),
+      share_(budget ? std::make_unique<shared_budget::share>(std::move(budget), *this) : nullptr),
       to_(make_destination(dial_options_.address, dial_options_)) {
   context_service::of(ex_).add(*this);
 }
@@ -69,23 +71,48 @@ void pool_core::close() noexcept {
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
-    closed_ = true;
-    plain_put_ = false;
-    const time_point now = env_->now();
-    waiting_room_.end_all(line::lease, errc::closed, now, ended);
-    waiting_room_.end_all(line::up, errc::closed, now, ended);
-    while (!shelf_.is_empty()) {
-      slot& s = slot_of(shelf_.take());
-      move(s, slot_event::gone);
-      if (s.users().is_up()) {
-        dial_desk_.down(s);
-      } else {
-        count_loss(s, s.users().last_loss());
-      }
-      // Not the last one: the caller has one.
-      s.core_.reset();
-    }
+    begin_close(ended);
   }
+  end_close(ended);
+}
+
+bool pool_core::begin_close_if_unused() noexcept {
+  wait_list nobody;
+  const std::lock_guard lock(mutex_);
+  if (closed_ || is_used()) return false;
+  begin_close(nobody);
+  return true;
+}
+
+void pool_core::end_close() noexcept {
+  wait_list nobody;
+  end_close(nobody);
+}
+
+void pool_core::begin_close(wait_list& ended) noexcept {
+  closed_ = true;
+  plain_put_ = false;
+  const time_point now = env_->now();
+  waiting_room_.end_all(line::lease, errc::closed, now, ended);
+  waiting_room_.end_all(line::up, errc::closed, now, ended);
+  if (share_) {
+    share_->settle();
+    give_up_places();
+  }
+  while (!shelf_.is_empty()) {
+    slot& s = slot_of(shelf_.take());
+    move(s, slot_event::gone);
+    if (s.users().is_up()) {
+      dial_desk_.down(s);
+    } else {
+      count_loss(s, s.users().last_loss());
+    }
+    // Not the last one: the caller has one.
+    s.core_.reset();
+  }
+}
+
+void pool_core::end_close(wait_list& ended) noexcept {
   complete_all(ended);
   for (std::size_t i = 0;; ++i) {
     slot* s = nullptr;
@@ -131,7 +158,10 @@ void pool_core::finish_drain() noexcept {
   wait_list ended;
   {
     const std::lock_guard lock(mutex_);
-    if (is_drained()) waiting_room_.end_all(line::end, {}, env_->now(), ended);
+    if (is_drained()) {
+      waiting_room_.end_all(line::end, {}, env_->now(), ended);
+      if (share_) share_->ring();
+    }
     if (!housekept_) outbox_.take(ended);
     // The housekeeper may have stayed for them.
     if (closed_) alarm_.ring();

@@ -9,6 +9,7 @@
 #include "net/context_service.hpp"
 #include "net/destination.hpp"
 #include "pool/agenda.hpp"
+#include "pool/shared_budget.hpp"
 #include "pool/slot.hpp"
 #include "pool/waiting_room.hpp"
 
@@ -31,6 +32,7 @@ namespace cocp::detail {
 
 /// Why one goes that is too many.
 inline constexpr std::string_view too_many_words = "there are more connections than the pool's size";
+inline constexpr std::string_view room_words = "a pool of another address needs its place";
 /// The end of a wait for more connections to be up than there may be.
 inline error_code too_many() noexcept { return make_error_code(boost::system::errc::invalid_argument); }
 
@@ -49,7 +51,9 @@ inline error_code too_many() noexcept { return make_error_code(boost::system::er
 /// on keeps this by its slot.
 class pool_core final : public wait_owner, public shutdown_target, public std::enable_shared_from_this<pool_core> {
  public:
-  pool_core(asio::any_io_executor ex, connection_options connection, pool_options options);
+  /// `budget`: what it shares with other pools; null if it stands alone.
+  pool_core(asio::any_io_executor ex, connection_options connection, pool_options options,
+            std::shared_ptr<shared_budget> budget = nullptr);
 
   /// Starts the supervisors and the housekeeper.
   void start();
@@ -84,6 +88,24 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   void renew() noexcept;
   void retry_now() noexcept;
   void close() noexcept;
+  /// \name For `pools`
+  /// @{
+
+  /// Somebody is about to ask it.
+  void asked() noexcept { share_->asked(); }
+  /// Places or dials that it stands in line for may be free.
+  void ask_again() noexcept;
+  /// Closes something idle that it need not keep, or is pressed from now on.
+  void make_room() noexcept;
+  /// When somebody last had or wanted a connection, as far as it is known; `now` while anybody does.
+  time_point used_at(time_point now) noexcept;
+  /// If nobody has a connection of it or waits for one, it is closed from now on, and the rest of `close` is to follow.
+  bool begin_close_if_unused() noexcept;
+  void end_close() noexcept;
+  bool has_ended() const noexcept;
+  bool is_in_use() const noexcept;
+  /// @}
+
   cocp::stats stats() const;
   std::size_t size() const noexcept;
   std::shared_ptr<const destination> current_address() const noexcept;
@@ -199,6 +221,17 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// After what has changed who may dial: lets them, and looks again when others may.
   void let_dial(time_point now) noexcept;
+  /// One that may dial as far as this pool goes has what pools share. If not, this stands in line for it.
+  bool has_share(slot& s) noexcept;
+  /// What it would do with more places.
+  budget::need need() const noexcept;
+  /// The descriptor of a slot is closed, or detached: its place is for whoever of this pool dials next.
+  void free_place(slot& s) noexcept;
+  /// Nobody of this pool is to dial in those: they are given up.
+  void give_up_places() noexcept;
+  /// It is up, idle, and to be closed, since another pool needs its place.
+  bool leaves_room(slot& s) noexcept;
+  bool is_used() const noexcept;
   /// After an attempt has failed, in truth or in effect, and in time: ends the waits that are not to outlast
   /// `fail_fast`.
   void give_up_if_due(time_point now, wait_list& ended) noexcept;
@@ -218,6 +251,9 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   }
   /// @}
 
+  /// What is idle goes. Under `mutex_`.
+  void begin_close(wait_list& ended) noexcept;
+  void end_close(wait_list& ended) noexcept;
   /// Ends `lock`: all that there is is of an older edition from now on.
   void begin_edition(locked lock) noexcept;
   /// A new slot, which is wanted if there is room. Throws `std::bad_alloc`. Only one at a time is built.
@@ -263,7 +299,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   /// All below is guarded by `mutex_`.
   bool closed_ = false;
   /// What is put back needs no thought: the pool is open, has no `on_return`, has not too many connections, knows its
-  /// endpoint, and nobody keeps a ledger.
+  /// endpoint, nobody keeps a ledger, and no other pool needs what is idle.
   bool plain_put_;
   /// Of takers who go on: how many more before others run.
   alignas(64) unsigned in_a_row_ = most_in_a_row;
@@ -279,6 +315,13 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
   dial_desk dial_desk_;
   ledger ledger_;
   agenda agenda_;
+
+  /// Null if it stands alone.
+  std::unique_ptr<shared_budget::share> share_;
+  /// Places without a slot, between two dials of this pool.
+  std::size_t free_places_ = 0;
+  /// Another pool needs what becomes idle: it is asked first.
+  bool pressed_ = false;
 
   std::shared_ptr<const destination> to_;
   /// What `readdress` and `renew` count.
@@ -317,5 +360,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 /// What `pool::get` does when nothing is idle, or to let others run.
 asio::awaitable<lease> await_lease(std::shared_ptr<pool_core> core, std::optional<duration> timeout,
                                    std::source_location where);
+/// Until a pool that is closed has ended, or for so long: false if that was not enough. Throws if it is cancelled.
+asio::awaitable<bool> await_end(std::shared_ptr<pool_core> core, std::optional<duration> limit);
 
 }  // namespace cocp::detail

@@ -87,6 +87,7 @@ lease pool_core::take_verified(slot& first, std::source_location where) noexcept
 
 template lease pool_core::take_idle<pool_core::taker::waits>(std::source_location) noexcept;
 template lease pool_core::take_idle<pool_core::taker::goes_on>(std::source_location) noexcept;
+template lease pool_core::take_idle<pool_core::taker::does_not_wait>(std::source_location) noexcept;
 
 bool pool_core::passes(locked& lock, slot& s) noexcept {
   lock.unlock();
@@ -151,6 +152,7 @@ void pool_core::detach(slot& s) noexcept {
     self.headcount_.detached(s);
     self.dial_desk_.detached(s, s.users().has_answered(), now);
     if (self.shelf_.end_retirement(s)) self.due_by(duty::age, self.tick_);
+    if (self.share_) self.free_place(s);
     self.update_plain_put();
     self.let_dial(now);
     self.grow();
@@ -217,7 +219,7 @@ void pool_core::place(locked lock, slot& s) noexcept {
     complete(next);
     return;
   }
-  if (closed_ || must_go(s)) {
+  if (closed_ || must_go(s) || (pressed_ && leaves_room(s))) {
     send_away(std::move(lock), s);
     return;
   }
@@ -229,6 +231,7 @@ void pool_core::place(locked lock, slot& s) noexcept {
 
 void pool_core::send_away(locked lock, slot& s) noexcept {
   const loss surplus{{}, too_many_words, ending::surplus};
+  const loss room{{}, room_words, ending::surplus};
   const loss renewed{{}, "the pool was renewed", ending::moved};
   const loss moved{{}, "the pool has another address", ending::moved};
   const loss aged{{}, "it has reached its age", ending::aged};
@@ -237,6 +240,8 @@ void pool_core::send_away(locked lock, slot& s) noexcept {
     why = nullptr;
   } else if (headcount_.is_surplus()) {
     why = &surplus;
+  } else if (s.makes_room_) {
+    why = &room;
   } else if (is_outdated(s)) {
     why = s.to_ == to_ ? &renewed : &moved;
   }

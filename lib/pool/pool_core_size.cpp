@@ -22,6 +22,7 @@ void pool_core::grow_for(std::size_t more_waiting, std::size_t at_least) noexcep
   // For the others there are no slots yet, and none can be made here. Nor is a wish forgotten for which one is to be.
   to_build_ = std::max(n, std::min(to_build_, headcount_.room()));
   if (n != 0) due_by(duty::build, tick_);
+  if (share_ && share_->stands_in_line()) share_->waits(need());
 }
 
 void pool_core::wish(std::size_t at_least) noexcept {
@@ -45,7 +46,7 @@ void pool_core::want(slot& s) noexcept {
 void pool_core::unwant(slot& s) noexcept {
   headcount_.unwant(s);
   if (headcount_.wanted() == 0) dial_desk_.end_downtime();
-  if (dial_desk_.withdraw(s)) let_dial(env_->now());
+  if (dial_desk_.withdraw(s) || share_) let_dial(env_->now());
   dial_desk_.count(s, false);
   if (s.is_dialling()) s.keeper->drop_attempt();
   if (shelf_.end_retirement(s)) due_by(duty::age, tick_);
@@ -53,8 +54,8 @@ void pool_core::unwant(slot& s) noexcept {
 }
 
 void pool_core::update_plain_put() noexcept {
-  plain_put_ =
-      !closed_ && !options_.on_return && !headcount_.is_surplus() && !dial_desk_.is_on_trial() && !ledger_.is_kept();
+  plain_put_ = !closed_ && !options_.on_return && !headcount_.is_surplus() && !dial_desk_.is_on_trial() &&
+               !ledger_.is_kept() && !pressed_;
 }
 
 bool pool_core::retires(const slot& s) const noexcept {

@@ -28,8 +28,11 @@ time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
   const std::lock_guard lock(mutex_);
   // It is too many, and the first to go: a lease's, if it is one, is when it comes back.
   if (s.is_counted() && headcount_.is_surplus() && s.owner() == slot_owner::supervisor) unwant(s);
+  // It has no descriptor any more. What it has been let dial with is another matter.
+  if (share_ && !s.may_begin()) free_place(s);
+  const bool asks = s.is_counted() && dial_desk_.ask(s);
+  if (asks || share_) let_dial(now);
   if (!s.is_counted()) return time_point::max();
-  if (dial_desk_.ask(s)) let_dial(now);
   if (!dial_desk_.begin(s)) return time_point::max();
   headcount_.attempt_begun(s);
   s.to_ = to_;
@@ -41,9 +44,20 @@ time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
 
 void pool_core::let_dial(time_point now) noexcept {
   if (closed_) return;
-  dial_desk::list let;
-  dial_desk_.let_in(now, let);
-  while (!let.empty()) take_first(let).keeper->wake();
+  if (share_) share_->dialling(dial_desk_.dialling());
+  bool is_refused = false;
+  for (dial_desk::entry* e = nullptr; !is_refused && (e = dial_desk_.next(now));) {
+    slot& s = slot_of(*e);
+    is_refused = share_ && !has_share(s);
+    if (!is_refused) {
+      dial_desk_.let(s, now);
+      s.keeper->wake();
+    }
+  }
+  if (share_) {
+    if (!is_refused) share_->settle();
+    give_up_places();
+  }
   due_at(duty::gate, dial_desk_.next_time(now));
   update_plain_put();
 }
@@ -227,6 +241,11 @@ void pool_core::slot_stopped(slot& s) noexcept {
   {
     const std::lock_guard lock(mutex_);
     dial_desk_.stopped(s);
+    if (share_) {
+      share_->dialling(dial_desk_.dialling());
+      free_place(s);
+      give_up_places();
+    }
     headcount_.attempt_ended(s);
     --running_;
     // The pool was closed before its hook had begun.

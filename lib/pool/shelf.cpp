@@ -80,8 +80,8 @@ void shelf::look(std::size_t spare, std::size_t wanted, time_point now, duties& 
 }
 
 shelf::task shelf::look_at(entry& e, bool may_close, bool may_keep, time_point now, time_point& next) noexcept {
-  if (std::exchange(e.fresh_, false)) e.used_at_ = e.active_at_ = e.watch_at_ = now;
-  if (may_close && is_due(later(e.used_at_, idle_limit_), now, next)) return task::close;
+  const time_point used_at = note_use(e, now);
+  if (may_close && is_due(later(used_at, idle_limit_), now, next)) return task::close;
   if (is_due(later(e.active_at_, keepalive_after_), now, next)) {
     if (may_keep) return task::keep_alive;
     is_due(later(now, watch_after), now, next);

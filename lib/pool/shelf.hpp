@@ -128,6 +128,11 @@ class shelf {
   /// True if it has to be looked at before it is used; it is not said twice.
   bool take_verify(entry& e) noexcept { return std::exchange(e.verify_, false); }
   void verify(entry& e) noexcept { e.verify_ = true; }
+  /// Of one that is idle: when a lease of it last ended. If nobody has looked at it since, that is now.
+  time_point note_use(entry& e, time_point now) noexcept {
+    if (std::exchange(e.fresh_, false)) e.used_at_ = e.active_at_ = e.watch_at_ = now;
+    return e.used_at_;
+  }
   /// When somebody last used it.
   time_point used_at(const entry& e, time_point now) const noexcept { return e.fresh_ ? now : e.used_at_; }
   /// @}

@@ -66,6 +66,10 @@ class slot final : public connection,
   std::uint64_t edition_ = 0;
   /// Its stream was detached, and its end, of which the pool was not told yet, says nothing of the endpoint.
   bool let_go_ = false;
+  /// It has one of the places that pools share: from when it is let dial until its descriptor is closed, or detached.
+  bool has_place_ = false;
+  /// It is being closed to leave that to another pool.
+  bool makes_room_ = false;
   /// What its supervisor is to run, while a hook owns it.
   const handshake* hook_ = nullptr;
   /// @}

@@ -37,6 +37,10 @@ void waiting_room::leave(pool_waiter& w, error_code ec, time_point now) noexcept
   deadlines_.remove(w);
 }
 
+time_point waiting_room::first_since() const noexcept {
+  return waiting_ == 0 ? time_point::max() : static_cast<const pool_waiter&>(in(line::lease).front()).since_;
+}
+
 std::size_t waiting_room::most_wanted_up() const noexcept {
   std::size_t n = 0;
   for (const waiter& w : in(line::up)) n = std::max(n, static_cast<const pool_waiter&>(w).wanted);

@@ -41,6 +41,8 @@ class waiting_room {
   bool is_empty(line l) const noexcept { return l == line::lease ? waiting_ == 0 : in(l).empty(); }
   /// How many wait for a connection.
   std::size_t waiting() const noexcept { return waiting_; }
+  /// Since when the first who waits for a connection waits; `max` if nobody does.
+  time_point first_since() const noexcept;
   /// The most connections that anybody wants to be up.
   std::size_t most_wanted_up() const noexcept;
 

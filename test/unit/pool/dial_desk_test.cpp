@@ -22,11 +22,11 @@ struct fixture {
   dial_desk desk{{.address = "localhost:7", .retry_min = 1s, .retry_max = 1s}, {.fail_fast = 10s, .max_dialling = 2}};
 
   entries let_in(time_point now) {
-    dial_desk::list let;
-    desk.let_in(now, let);
     entries all;
-    for (const auto& one : let) all.push_back(&one);
-    let.clear();
+    while (dial_desk::entry* const one = desk.next(now)) {
+      desk.let(*one, now);
+      all.push_back(one);
+    }
     return all;
   }
   void connect(dial_desk::entry& one, time_point now) {
