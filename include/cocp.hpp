@@ -9,6 +9,7 @@
 #include <cocp/openmetrics.hpp>
 #include <cocp/options.hpp>
 #include <cocp/pool.hpp>
+#include <cocp/pools.hpp>
 #include <cocp/stats.hpp>
 
 /// \namespace cocp

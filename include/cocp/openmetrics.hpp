@@ -13,6 +13,8 @@
 
 namespace cocp {
 
+class pools;
+
 /// A pool, and what to call it in `openmetrics`.
 struct named_pool {
   /// Only looked at during the call. Empty: what its `connection_options::name` says,
@@ -64,6 +66,9 @@ struct named_pool {
 /// there is a pool of that name too), so that no series is there twice. Pools that share an address are better named:
 /// the number depends on their order.
 ///
+/// Of `pools` each address is a pool of that name. Those that were removed are together one more, "(removed)", once
+/// there was one: so the sum of a counter over all names never goes back.
+///
 /// \par Buckets
 /// A bucket's `le` is 2^n - 1 ns in seconds, n being 16 to 35 (66 us to 34 s): these are ends of buckets of
 /// `histogram`, so that the counts are exact and not those of a rounded bound. `wait_time` also has `le="0.0"`, those
@@ -75,6 +80,12 @@ struct named_pool {
 /// All is written with one `out.write`, whatever the stream's locale and format flags are; failing is the stream's
 /// affair. May throw `std::bad_alloc`, and has then written nothing.
 COCP_API void openmetrics(std::ostream& out, std::span<const named_pool> pools);
+
+/// The same, and behind them the pools of many addresses. No pointer is null.
+COCP_API void openmetrics(std::ostream& out, std::span<const named_pool> single, std::span<const pools* const> many);
+
+/// The same for the pools of many addresses alone.
+COCP_API void openmetrics(std::ostream& out, const pools& many);
 
 /// The same, each with its own name, or its address. No pointer is null.
 COCP_API void openmetrics(std::ostream& out, std::span<const pool* const> pools);

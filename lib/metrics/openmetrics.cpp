@@ -4,7 +4,7 @@
 #include <cocp/openmetrics.hpp>
 
 #include "metrics/exposition.hpp"
-#include "pool/pool_core.hpp"
+#include "pools/pools_core.hpp"
 
 #include <ostream>
 #include <set>
@@ -15,27 +15,49 @@
 namespace cocp {
 namespace {
 
-std::vector<detail::pool_snapshot> look_at(std::span<const named_pool> pools) {
-  std::set<std::string> names;
-  std::vector<detail::pool_snapshot> result;
-  result.reserve(pools.size());
-  for (const named_pool& p : pools) {
-    const detail::pool_core& core = detail::core_of(p.pool);
-    // Before it is made unique: different bytes may become the same.
-    const std::string wanted = detail::to_utf8(p.name.empty() ? core.current_address()->name : p.name);
-    auto [name, is_new] = names.insert(wanted);
-    for (unsigned n = 2; !is_new; ++n) std::tie(name, is_new) = names.insert(wanted + '#' + std::to_string(n));
-    result.push_back({*name, core.stats(), core.options().report_leases.has_value()});
+class snapshots {
+ public:
+  void add(const detail::pool_core& core, std::string_view name) {
+    add(name.empty() ? core.current_address()->name : name, core.stats(), core.options().report_leases.has_value());
   }
-  return result;
-}
+  void add(const pools& many) {
+    const detail::pools_core& core = detail::core_of(many);
+    const bool reports = core.of_each().report_leases.has_value();
+    const detail::pools_core::snapshot now = core.stats();
+    for (const auto& [address, s] : now.all) add(address, s, reports);
+    if (now.has_removed) add("(removed)", now.removed, reports);
+  }
+
+  std::vector<detail::pool_snapshot> all;
+
+ private:
+  void add(std::string_view name, const stats& s, bool reports_leases) {
+    // Before it is made unique: different bytes may become the same.
+    const std::string wanted = detail::to_utf8(name);
+    auto [unique, is_new] = names_.insert(wanted);
+    for (unsigned n = 2; !is_new; ++n) std::tie(unique, is_new) = names_.insert(wanted + '#' + std::to_string(n));
+    all.push_back({*unique, s, reports_leases});
+  }
+
+  std::set<std::string> names_;
+};
 
 }  // namespace
 
-void openmetrics(std::ostream& out, std::span<const named_pool> pools) {
-  const std::string text = detail::to_openmetrics(look_at(pools));
+void openmetrics(std::ostream& out, std::span<const named_pool> single, std::span<const pools* const> many) {
+  snapshots now;
+  for (const named_pool& p : single) now.add(detail::core_of(p.pool), p.name);
+  for (const pools* p : many) now.add(*p);
+  const std::string text = detail::to_openmetrics(now.all);
   // Unformatted: not the stream's locale, flags or width.
   out.write(text.data(), static_cast<std::streamsize>(text.size()));
+}
+
+void openmetrics(std::ostream& out, std::span<const named_pool> pools) { openmetrics(out, pools, {}); }
+
+void openmetrics(std::ostream& out, const pools& many) {
+  const pools* const one[] = {&many};
+  openmetrics(out, {}, one);
 }
 
 void openmetrics(std::ostream& out, std::span<const pool* const> pools) {

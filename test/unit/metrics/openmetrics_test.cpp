@@ -475,6 +475,39 @@ BOOST_AUTO_TEST_CASE(neither_locale_nor_flags_of_the_stream_change_anything) {
   BOOST_TEST(global == expected);
 }
 
+BOOST_AUTO_TEST_CASE(pools_of_many_addresses_have_a_series_each_and_one_for_those_that_were_removed) {
+  world w;
+  cocp::pools many(w.io(), {}, {}, {.unused_for = 1min});
+  const auto print_all = [&many] {
+    std::ostringstream out;
+    cocp::openmetrics(out, many);
+    return out.str();
+  };
+  const std::string name = "cocp_connects_total{db_client_connection_pool_name=\"";
+  for (const char* address : {"10.0.0.1:7", "10.0.0.2:7", "10.0.0.1:7"}) static_cast<void>(many.try_get(address));
+  w.settle();
+  std::string text = print_all();
+  BOOST_TEST(value(text, name + "10.0.0.1:7\"}") == "1");
+  BOOST_TEST(value(text, name + "10.0.0.2:7\"}") == "1");
+  BOOST_TEST(!contains(text, "(removed)"));
+  w.advance(30s);
+  many.try_get("10.0.0.2:7").put();
+  w.advance(31s);
+  text = print_all();
+  BOOST_TEST(value(text, name + "(removed)\"}") == "1");
+  BOOST_TEST(value(text, name + "10.0.0.2:7\"}") == "1");
+  BOOST_TEST(!contains(text, name + "10.0.0.1:7"));
+
+  cocp::pool one(w.io(), "10.0.0.3:7", {.size = 1});
+  w.settle();
+  const cocp::named_pool single[] = {{"single", one}};
+  const cocp::pools* const all[] = {&many};
+  std::ostringstream out;
+  cocp::openmetrics(out, single, all);
+  BOOST_TEST(value(out.str(), name + "single\"}") == "1");
+  BOOST_TEST(value(out.str(), name + "10.0.0.2:7\"}") == "1");
+}
+
 BOOST_AUTO_TEST_CASE(a_closed_pool_can_be_printed) {
   pool_world w;
   w.settle();

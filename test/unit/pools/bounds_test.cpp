@@ -1,0 +1,312 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// What pools share: rules 5, 6, 15 and 16 over all of them.
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cocp/pools.hpp>
+#include <map>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "support/pools_world.hpp"
+
+namespace asio = boost::asio;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::errc;
+using cocp::error_code;
+using connect_result = fake_network::connect_result;
+
+BOOST_AUTO_TEST_SUITE(bounds)
+
+BOOST_AUTO_TEST_SUITE(max_connections)
+
+BOOST_AUTO_TEST_CASE(no_more_are_open_or_being_opened_whatever_is_asked) {
+  pools_world w({.max_connections = 4}, {.size = 3});
+  w.net().connect_latency = [] { return cocp::duration(1ms); };
+  std::size_t most = 0;
+  w.net().on_attempt = [&] { most = std::max(most, w.net().sockets); };
+  std::mt19937 random(7);
+  std::vector<std::shared_ptr<pools_world::call>> calls;
+  for (int i = 0; i < 300; ++i) {
+    calls.push_back(w.get(static_cast<unsigned>(random() % 10)));
+    w.advance(1ms);
+    for (auto& c : calls) {
+      if (c->lease && random() % 3 == 0) random() % 4 == 0 ? c->lease.discard() : c->lease.put();
+    }
+    std::erase_if(calls, [](const auto& c) { return c->ends != 0 && !c->lease; });
+    BOOST_TEST_REQUIRE(w.net().sockets <= 4u);
+  }
+  BOOST_TEST(most <= 4u);
+  for (int i = 0; i < 1000 && !calls.empty(); ++i) {
+    for (auto& c : calls) c->lease.put();
+    std::erase_if(calls, [](const auto& c) { return c->ends != 0; });
+    w.advance(1ms);
+  }
+  BOOST_TEST(calls.empty(), calls.size() << " still wait");
+  BOOST_TEST(w.pools->stats().sum.timeouts == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(an_idle_one_of_the_pool_that_was_asked_longest_ago_makes_room) {
+  pools_world w({.max_connections = 3});
+  for (unsigned n : {1u, 2u, 3u}) w.take(n).put();
+  w.take(1).put();
+  w.take(4).put();
+  BOOST_TEST(w.open(2) == 0u);
+  w.take(5).put();
+  BOOST_TEST(w.open(3) == 0u);
+  BOOST_TEST(w.open(1) == 1u);
+  BOOST_TEST(w.net().sockets == 3u);
+  BOOST_TEST(w.has_pool(2), "the pool stays");
+}
+
+BOOST_AUTO_TEST_CASE(one_that_is_leased_is_never_closed_and_those_who_wait_have_it_when_it_comes_back) {
+  pools_world w({.max_connections = 2});
+  auto first = w.take(1);
+  auto second = w.take(2);
+  auto waits = w.get(3);
+  w.advance(10s);
+  BOOST_TEST(waits->ends == 0u);
+  BOOST_TEST(first->is_connected());
+  BOOST_TEST(second->is_connected());
+  second.put();
+  w.settle();
+  BOOST_TEST(bool(waits->lease));
+  BOOST_TEST(w.open(2) == 0u);
+  // There is no need any more.
+  first.put();
+  w.settle();
+  BOOST_TEST(w.open(1) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(one_below_a_min_size_is_never_closed) {
+  pools_world w({.max_connections = 2}, {.size = 2, .min_size = 1, .get_timeout = 1min});
+  w.take(1).put();
+  w.take(2).put();
+  auto waits = w.get(3);
+  w.advance(30s);
+  BOOST_TEST(w.open(1) == 1u);
+  BOOST_TEST(w.open(2) == 1u);
+  BOOST_TEST(waits->ends == 0u);
+  auto held = w.take(1);
+  held.put();
+  w.settle();
+  BOOST_TEST(w.open(1) == 1u);
+  w.advance(31s);
+  BOOST_TEST(waits->error == errc::timed_out);
+}
+
+BOOST_AUTO_TEST_CASE(a_freed_place_goes_to_the_pool_whose_first_waiter_has_waited_longest) {
+  pools_world w({.max_connections = 1});
+  auto held = w.take(1);
+  std::vector<std::shared_ptr<pools_world::call>> calls;
+  for (unsigned n : {4u, 2u, 3u}) {
+    calls.push_back(w.get(n));
+    w.advance(10ms);
+  }
+  held.put();
+  for (unsigned i = 0; i < 3; ++i) {
+    w.settle();
+    BOOST_TEST(calls[i]->order == i + 2);
+    BOOST_TEST_REQUIRE(bool(calls[i]->lease));
+    calls[i]->lease.put();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(its_own_waiters_come_first) {
+  for (const bool dirty : {false, true}) {
+    BOOST_TEST_CONTEXT((dirty ? "dirty" : "clean")) {
+      pools_world w({.max_connections = 1}, {.size = 1});
+      auto held = w.take(1);
+      auto other = w.get(2);
+      w.advance(10ms);
+      auto own = w.get(1);
+      w.advance(10ms);
+      dirty ? held.discard() : held.put();
+      w.settle();
+      BOOST_TEST(bool(own->lease));
+      BOOST_TEST(other->ends == 0u);
+      own->lease.put();
+      w.settle();
+      BOOST_TEST(bool(other->lease));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_that_comes_back_dirty_leaves_its_place_if_nobody_of_its_own_waits) {
+  pools_world w({.max_connections = 1});
+  auto held = w.take(1);
+  auto other = w.get(2);
+  w.settle();
+  held.discard();
+  w.advance(1ms);
+  BOOST_TEST(bool(other->lease));
+}
+
+BOOST_AUTO_TEST_CASE(detached_ones_do_not_count) {
+  pools_world w({.max_connections = 1});
+  auto held = w.take(1);
+  held.detach();
+  auto second = w.take(2);
+  auto third = w.get(3);
+  w.settle();
+  BOOST_TEST(third->ends == 0u);
+  second.detach();
+  w.settle();
+  BOOST_TEST(bool(third->lease));
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_no_more_leaves_his_turn_to_the_next) {
+  pools_world w({.max_connections = 1});
+  auto held = w.take(1);
+  auto second = w.get(2);
+  w.advance(1ms);
+  auto third = w.get(3);
+  w.settle();
+  second->cancel.emit(asio::cancellation_type::total);
+  w.settle();
+  held.put();
+  w.settle();
+  BOOST_TEST(bool(third->lease));
+}
+
+BOOST_AUTO_TEST_CASE(a_wish_makes_room_too) {
+  pools_world w({.max_connections = 1});
+  w.take(1).put();
+  BOOST_TEST(!w.pools->try_get(w.at(2)));
+  w.settle();
+  BOOST_TEST(bool(w.pools->try_get(w.at(2))));
+  BOOST_TEST(w.open(1) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_burst_at_one_address_has_as_many_as_others_can_spare) {
+  pools_world w({.max_connections = 5}, {.size = 5});
+  std::vector<cocp::lease> some;
+  for (unsigned n : {1u, 2u, 3u, 4u, 5u}) some.push_back(w.take(n));
+  auto held = std::move(some[0]);
+  some.clear();
+  w.settle();
+  std::vector<std::shared_ptr<pools_world::call>> calls;
+  for (int i = 0; i < 5; ++i) calls.push_back(w.get(6));
+  w.settle();
+  BOOST_TEST(w.open(6) == 4u);
+  BOOST_TEST(w.open(1) == 1u);
+  held.put();
+  w.settle();
+  BOOST_TEST(w.open(6) == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(last_words_are_said_before_the_place_is_another_ones) {
+  cocp::connection_options each;
+  each.on_close = [](cocp::connection& c) -> asio::awaitable<void> {
+    const auto out = asio::buffer("QUIT", 4);
+    co_await c.write(out);
+    char answer = 0;
+    const auto in = asio::buffer(&answer, 1);
+    co_await c.read(in);
+  };
+  pools_world w({.max_connections = 1}, {}, each);
+  w.take(1).put();
+  auto waits = w.get(2);
+  w.advance(500ms);
+  BOOST_TEST(w.net().peers[0]->received == "QUIT");
+  BOOST_TEST(waits->ends == 0u);
+  BOOST_TEST(w.net().attempts.size() == 1u);
+  w.net().peers[0]->send("!");
+  w.settle();
+  BOOST_TEST(bool(waits->lease));
+  waits->lease.discard();
+  w.pools->close();
+  w.advance(2s);
+}
+
+BOOST_AUTO_TEST_CASE(one_that_goes_leaves_its_places) {
+  pools_world w({.unused_for = 1min, .max_connections = 2}, {.size = 2, .min_size = 2});
+  w.take(1).put();
+  w.settle();
+  BOOST_TEST(w.open(1) == 2u);
+  auto waits = w.get(2, 10min);
+  w.settle();
+  BOOST_TEST(waits->ends == 0u);
+  w.advance(3min);
+  BOOST_TEST(!w.has_pool(1));
+  BOOST_TEST(bool(waits->lease));
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_on_an_address_that_is_down_keeps_nobody_from_another) {
+  pools_world w({.max_connections = 2}, {.size = 5, .get_timeout = std::nullopt});
+  std::vector<std::shared_ptr<pools_world::call>> in_vain;
+  for (unsigned n = 1; n <= 20; ++n) {
+    w.net().results_at[w.at(n)] = connect_result::hangs;
+    in_vain.push_back(w.get(n));
+  }
+  w.advance(1min);
+  auto waits = w.get(100);
+  // Each of those that are down has its turn: 5 s for two at a time.
+  w.advance(1min);
+  BOOST_TEST(bool(waits->lease));
+  BOOST_TEST(w.net().sockets <= 2u);
+  w.pools->close();
+  w.settle();
+}
+
+BOOST_AUTO_TEST_CASE(an_outage_of_one_holds_no_places_but_that_of_its_probe) {
+  pools_world w({.max_connections = 4}, {.size = 4});
+  std::vector<cocp::lease> held;
+  for (int i = 0; i < 4; ++i) held.push_back(w.take(1));
+  w.advance(1s);
+  w.net().results_at[w.at(1)] = connect_result::hangs;
+  for (auto& p : w.net().peers) p->reset();
+  held.clear();
+  std::vector<std::shared_ptr<pools_world::call>> in_vain;
+  for (int i = 0; i < 4; ++i) in_vain.push_back(w.get(1));
+  w.settle();
+  std::vector<cocp::lease> others;
+  for (int i = 0; i < 3; ++i) others.push_back(w.take(2));
+  BOOST_TEST(w.net().sockets == 4u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(max_dialling)
+
+BOOST_AUTO_TEST_CASE(after_one_outage_all_pools_together_dial_that_many_at_once) {
+  pools_world w({.max_dialling = 20}, {.size = 16, .min_size = 16});
+  for (unsigned n = 0; n < 50; ++n) w.take(n).put();
+  w.advance(1s);
+  BOOST_TEST(w.net().open() == 800u);
+  w.net().default_result = connect_result::refused;
+  const auto before = w.net().peers.size();
+  for (std::size_t i = 0; i < before; ++i) w.net().peers[i]->reset();
+  w.advance(1s);
+  w.net().default_result = connect_result::accepted;
+  w.net().connect_latency = [] { return cocp::duration(10ms); };
+  std::size_t most = 0;
+  w.net().on_attempt = [&] { most = std::max(most, w.net().connecting); };
+  w.advance(10s);
+  BOOST_TEST(w.net().open() == 800u);
+  BOOST_TEST(most == 20u);
+}
+
+BOOST_AUTO_TEST_CASE(those_that_hang_do_not_keep_others_from_their_turn) {
+  pools_world w({.max_dialling = 2}, {.get_timeout = std::nullopt});
+  std::vector<std::shared_ptr<pools_world::call>> in_vain;
+  for (unsigned n = 1; n <= 10; ++n) {
+    w.net().results_at[w.at(n)] = connect_result::hangs;
+    in_vain.push_back(w.get(n));
+  }
+  w.advance(1min);
+  auto waits = w.get(100);
+  w.advance(30s);
+  BOOST_TEST(bool(waits->lease));
+  w.pools->close();
+  w.settle();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE_END()
