@@ -41,7 +41,7 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
     if (slot.is_connected()) {
       slot.assign([weak = weak_from_this()](asio::cancellation_type) {
         auto self = weak.lock();
-        if (!self || !self->handler_) return;
+        if (!self || self->is_over_) return;
         self->note_unanswered(self->runners_.size());
         self->finish(asio::error::operation_aborted, nullptr);
       });
@@ -96,6 +96,7 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
     r.connecting = env_.make_stream(ex_, options_, to_);
     auto bound = asio::bind_executor(serial_, std::move(on_connected));
     r.connecting->async_connect(candidates_[n].at, asio::bind_cancellation_slot(r.cancel.slot(), std::move(bound)));
+    ++unanswered_;
   }
 
   /// Calls `then` at that time, unless the race is over or waits for something else by then.
@@ -103,13 +104,18 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
   void wait(duration d, Then then) {
     timer_->expires_at(later(env_.now(), d));
     timer_->async_wait(asio::bind_executor(serial_, [self = shared_from_this(), then](error_code ec) {
-      if (!ec && self->handler_) then();
+      if (!ec && !self->is_over_) then();
     }));
   }
 
   void on_connected(std::size_t n, error_code ec) {
     auto connected = std::move(runners_[n]->connecting);
-    if (!handler_) return;
+    --unanswered_;
+    if (is_over_) {
+      connected.reset();
+      complete();
+      return;
+    }
     // A Unix socket is the only candidate, so nobody else waits for the timer.
     if (ec == asio::error::try_again && candidates_[n].at.protocol().family() == AF_UNIX) {
       const duration pause = std::exchange(busy_pause_, std::min(busy_pause_ * 2, longest_busy_pause));
@@ -138,18 +144,26 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
   }
 
   void finish(error_code ec, std::unique_ptr<stream> winner, endpoint at = {}) {
-    if (!handler_) return;
-    auto h = std::move(*handler_);
-    handler_.reset();
+    if (std::exchange(is_over_, true)) return;
+    error_ = ec;
+    winner_ = std::move(winner);
+    at_ = at;
     timer_->cancel();
     // Not destroyed before they have ended: one may have connected by now, and its completion be on its way.
     for (const auto& r : runners_) {
       if (r->connecting) r->cancel.emit(asio::cancellation_type::terminal);
     }
-    auto complete = [h = std::move(h), ec, winner = std::move(winner), at]() mutable {
+    complete();
+  }
+
+  /// Once it is over, and the descriptors of all that have lost are closed: whoever is told may dial again.
+  void complete() {
+    if (unanswered_ != 0) return;
+    auto result = [h = std::move(*handler_), ec = error_, winner = std::move(winner_), at = at_]() mutable {
       std::move(h)(ec, std::move(winner), at);
     };
-    asio::post(serial_, std::move(complete));
+    handler_.reset();
+    asio::post(serial_, std::move(result));
   }
 
   environment& env_;
@@ -167,9 +181,16 @@ class connect_race : public std::enable_shared_from_this<connect_race> {
   };
   std::vector<std::unique_ptr<runner>> runners_;
   std::size_t running_ = 0;
+  /// Of them, those whose completion is to come; `running_` has those that pause too.
+  std::size_t unanswered_ = 0;
   duration busy_pause_ = first_busy_pause;
   error_code last_error_ = asio::error::host_not_found;
-  /// Until the race is over. Optional, because Boost 1.81's any_completion_handler cannot be assigned to: its operator=
+  bool is_over_ = false;
+  /// What has come of it.
+  error_code error_;
+  std::unique_ptr<stream> winner_;
+  endpoint at_;
+  /// Until it is called. Optional, because Boost 1.81's any_completion_handler cannot be assigned to: its operator=
   /// calls itself.
   std::optional<race_handler> handler_;
 };

@@ -3,12 +3,14 @@
 
 #include "net/dial.hpp"
 
+#include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp/pool.hpp>
 #include <functional>
+#include <memory>
 #include <ostream>
 #include <sstream>
 #include <stdexcept>
@@ -136,6 +138,30 @@ BOOST_AUTO_TEST_CASE(a_late_winner_is_taken_and_the_others_are_closed) {
   BOOST_TEST(w.net().attempted.size() == 3u);
   BOOST_TEST(w.net().open() == 1u);
   BOOST_TEST(w.pool->stats().connected == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_place_has_no_more_than_one_socket_when_its_attempt_is_dropped_for_another) {
+  pool_world w({.size = 1}, {.address = "10.0.0.1:7"});
+  w.net().default_result = connect_result::hangs;
+  w.settle();
+  std::size_t most = 0;
+  w.net().on_attempt = [&] { most = std::max(most, w.net().sockets); };
+  w.pool->renew();
+  w.settle();
+  BOOST_TEST(w.net().attempts.size() == 2u);
+  BOOST_TEST(most == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_connection_is_told_as_such_when_those_that_have_lost_are_closed) {
+  std::size_t open = 0;
+  std::shared_ptr<fake_network> net;
+  named w({"10.0.0.1", "10.0.0.2"}, {.logger = [&](const cocp::event& e) {
+            if (e.kind == cocp::event_kind::connected) open = net->sockets;
+          }});
+  net = w.net().shared_from_this();
+  w.net().results_at["10.0.0.1:7"] = connect_result::hangs;
+  w.advance(1s);
+  BOOST_TEST(open == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(one_deadline_is_over_all_addresses) {
