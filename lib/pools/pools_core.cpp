@@ -21,6 +21,8 @@ namespace {
 
 /// However much is to be done, others get at the executor in between.
 constexpr unsigned most_in_a_turn = 256;
+/// However short `unused_for` is, a pool that is in use is looked at no more often.
+constexpr duration least_pause = std::chrono::milliseconds(100);
 
 connection_options common(connection_options o) {
   check(o);
@@ -240,7 +242,8 @@ bool pools_core::remove_next(time_point now, time_point& next) noexcept {
     const std::lock_guard lock(mutex_);
     if (closed_ || by_check_.empty() || by_check_.begin()->check_at > now) return false;
     kept_pool& p = *by_check_.begin();
-    const time_point due = later(std::max(p.asked_at, p.core->used_at(now)), *options_.unused_for);
+    const time_point used_at = std::max(p.asked_at, p.core->used_at(now));
+    const time_point due = later(used_at, *options_.unused_for);
     try {
       if (due <= now) {
         leaving_.reserve(leaving_.size() + 1);
@@ -252,7 +255,8 @@ bool pools_core::remove_next(time_point now, time_point& next) noexcept {
     }
     if (!gone) {
       by_check_.erase(by_check_.iterator_to(p));
-      check_by(p, due > now ? due : later(now, *options_.unused_for));
+      const bool is_in_use = used_at >= now || due <= now;
+      check_by(p, is_in_use ? later(now, std::max(*options_.unused_for, least_pause)) : due);
     }
   }
   if (gone) gone->end_close();

@@ -195,6 +195,20 @@ BOOST_AUTO_TEST_CASE(one_with_a_detached_connection_stays) {
   BOOST_TEST(!w.has_pool(1));
 }
 
+BOOST_AUTO_TEST_CASE(however_short_unused_for_is_a_pool_in_use_is_not_looked_at_all_the_time) {
+  pools_world w({.unused_for = 1ns});
+  const cocp::lease held = w.take(1);
+  const auto end = w.net().now() + 10s;
+  unsigned looks = 0;
+  for (auto next = w.net().next_timer(); next && *next <= end && looks < 1000; next = w.net().next_timer()) {
+    w.net().move(*next - w.net().now());
+    w.settle();
+    ++looks;
+  }
+  BOOST_TEST(looks < 200u);
+  BOOST_TEST(w.has_pool(1));
+}
+
 BOOST_AUTO_TEST_CASE(without_unused_for_none_goes) {
   pools_world w({.unused_for = std::nullopt});
   w.take(1).put();
