@@ -3,9 +3,8 @@
 
 // The simulation: see simulation.hpp, and test/run for its options.
 
-#include "drawn_options.hpp"
+#include "outcome.hpp"
 #include "runner.hpp"
-#include "simulation.hpp"
 
 #include "support/sanitized.hpp"
 #if !defined(COCP_TEST_SANITIZED)
@@ -60,8 +59,7 @@ arguments parse(int argc, char** argv) {
 }
 
 void trace(const plan& p) {
-  simulation s(p);
-  for (const std::string& f : s.run([](const std::string& line) { std::cout << line << std::endl; }).failures) {
+  for (const std::string& f : simulate(p, [](const std::string& line) { std::cout << line << std::endl; }).failures) {
     std::cout << "seed " << p.seed << ": " << f << '\n';
   }
 }

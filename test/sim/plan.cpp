@@ -20,7 +20,7 @@ std::ostream& operator<<(std::ostream& out, deed d) {
   return out << names[static_cast<std::size_t>(d)];
 }
 
-plan::plan(std::uint64_t s) : seed(s) {
+plan::plan(std::uint64_t s) : seed(s), is_of_many(dice(s ^ 0x6d616e79).one_in(6)) {
   dice d(s);
   // Some worlds are quiet, so that what needs many things to go right is reached too.
   const bool quiet = d.one_in(3);

@@ -59,6 +59,8 @@ struct plan {
   explicit plan(std::uint64_t seed);
 
   std::uint64_t seed;
+  /// It is of pools of many addresses.
+  bool is_of_many;
   std::vector<act> acts;
   ending_way end = ending_way::in_order;
   /// See `drawn_options`.

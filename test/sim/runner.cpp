@@ -4,6 +4,7 @@
 #include "runner.hpp"
 
 #include "drawn_options.hpp"
+#include "pools_simulation.hpp"
 #include "simulation.hpp"
 
 #include "support/sanitized.hpp"
@@ -80,8 +81,7 @@ std::string in_child(F f) {
 
 void run_into(shared_report& r, const plan& p) {
   ::alarm(longest);
-  simulation s(p);
-  const outcome o = s.run();
+  const outcome o = simulate(p);
   ++r->simulations;
   r->virtual_time += o.virtual_time.count();
   r->spared = o.spared;
@@ -113,6 +113,15 @@ tally in_children(shared_report& r, F f) {
 bool fails(const plan& p) { return !try_plan(p).empty(); }
 
 }  // namespace
+
+outcome simulate(const plan& p, std::function<void(const std::string&)> trace) {
+  if (p.is_of_many) {
+    pools_simulation many(p);
+    return many.run(std::move(trace));
+  }
+  simulation one(p);
+  return one.run(std::move(trace));
+}
 
 std::string try_plan(const plan& p) {
   shared_report r;

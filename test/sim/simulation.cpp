@@ -27,16 +27,9 @@ using connect_result = fake_network::connect_result;
 
 namespace {
 
-/// So many handlers in one instant are a spin.
-constexpr unsigned most_handlers = 200'000;
 constexpr duration beat = 5ms;
 /// Where the connection that stands alone goes, and nobody else.
 constexpr const char* loners_address = "10.0.0.9:7";
-
-/// The simulation cannot go on.
-struct stuck : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 drawn_options draw(const plan& p) {
   dice d(p.seed ^ 0x6f7074696f6e73);
@@ -685,6 +678,9 @@ void simulation::run_some(unsigned handlers) {
 void simulation::check_counters() {
   const failing_allocations::spare s;
   if (pool_) book_.check_counters(pool_->stats());
+  if (!raced_ && !book_.uncertain && net_->connecting > drawn_.pool.max_dialling + (loner_ ? 1 : 0)) {
+    book_.fail(say(net_->connecting, " connect, of at most ", drawn_.pool.max_dialling));
+  }
 }
 
 void simulation::advance(duration d) {

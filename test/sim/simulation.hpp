@@ -4,6 +4,7 @@
 
 #include "book.hpp"
 #include "drawn_options.hpp"
+#include "outcome.hpp"
 #include "plan.hpp"
 #include "server.hpp"
 #include "tenure.hpp"
@@ -22,15 +23,6 @@
 #include <vector>
 
 namespace cocp::test::sim {
-
-/// What has come of a simulation.
-struct outcome {
-  /// What was broken; nothing if all held.
-  std::vector<std::string> failures;
-  duration virtual_time{};
-  /// True if the allocation that was to fail was never made.
-  bool spared = true;
-};
 
 /// A real pool on a simulated network, with virtual time, users, servers and weather, all from a plan. Everything runs
 /// on one thread, so that the same plan is the same simulation.

@@ -314,6 +314,7 @@ asio::awaitable<void> usage::read_one_line() {
 
 void usage::took(std::string_view bytes) {
   const failing_allocations::spare s;
+  sim_.records().note("holder ", holder_, " reads ", bytes.size(), " bytes");
   asked_ = false;
   got_ = true;
   if (is_lost_) return;

@@ -154,18 +154,21 @@ asio::awaitable<void> user::run(std::uint64_t seed) {
     struct end {
       course& c;
       usage& use;
+      cocp::lease& lease;
       ~end() {
         const failing_allocations::spare s;
         c.sent = use.has_sent();
         c.got = use.has_got();
-        use.end(std::uncaught_exceptions() != 0, false);
+        const bool discards = use.is_to_be_discarded();
+        use.end(std::uncaught_exceptions() != 0, discards);
+        if (discards) lease.discard();
         c.of.sim_.count_lease(-1);
         c.begin_between();
       }
     };
     usage use(sim, *l, book::role::lease, false);
     {
-      const end e{c, use};
+      const end e{c, use, l};
       co_await use.exchange(how);
     }
   };

@@ -1,0 +1,115 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "book.hpp"
+#include "dice.hpp"
+#include "outcome.hpp"
+#include "plan.hpp"
+
+#include "support/fake_network.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cocp/lease.hpp>
+#include <cocp/pools.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cocp::test::sim {
+
+/// Real pools of many addresses on a simulated network, with virtual time, users and weather, all from a plan: what
+/// several pools have together. `simulation` has what a pool does by itself.
+class pools_simulation {
+ public:
+  explicit pools_simulation(const plan& p);
+  ~pools_simulation();
+
+  /// As `simulation::run`.
+  outcome run(std::function<void(const std::string&)> trace = nullptr);
+
+ private:
+  /// What is drawn.
+  struct drawn {
+    pools_options all;
+    pool_options each;
+    connection_options dial;
+    unsigned addresses = 0;
+    std::string text() const;
+  };
+  static drawn draw(dice& d);
+
+  /// One who asks for a connection to some address, has it for a while, and lets it go.
+  struct user {
+    enum class state { idle, waits, holds } now = state::idle;
+    std::string address;
+    cocp::lease lease;
+    book::stream stream = 0;
+    bool detached = false;
+    /// Its peer, or he himself, has ended it.
+    bool lost = false;
+    std::optional<duration> until;
+    bool is_cancelled = false;
+    /// Counts what he has begun, so that the end of one thing is not taken for another's.
+    std::uint64_t turn = 0;
+    std::shared_ptr<asio::cancellation_signal> cancel;
+    bool served = false;
+  };
+
+  void open();
+  void perform(const act& a);
+  void begin(user& u, dice& d);
+  void ask(user& u, const std::string& address, std::optional<duration> limit, std::size_t way);
+  void take(user& u, cocp::lease l);
+  void done(std::size_t who, std::uint64_t turn, error_code ec, cocp::lease l);
+  /// He lets his lease go, in one of several ways.
+  void let_go(user& u, std::size_t way);
+  void leave(user& u);
+  void lose_one(dice& d);
+  void change_weather(dice& d);
+  std::string any_address(dice& d) const;
+
+  /// All is well: everybody is served, whatever others do.
+  void serves_everybody();
+  /// What nobody uses goes, with its connections.
+  void forgets_all();
+  void end();
+  void end_at_once();
+  void close();
+
+  void settle();
+  void run_some(unsigned handlers);
+  bool run_one();
+  void advance(duration d);
+  /// At any time: bounds, and what is counted.
+  void check_bounds();
+  /// At the end of an instant.
+  void check();
+  std::size_t detached() const;
+  user& who(std::size_t n) { return *users_[n]; }
+
+  const plan plan_;
+  std::unique_ptr<asio::io_context> io_ = std::make_unique<asio::io_context>();
+  const std::shared_ptr<fake_network> net_;
+  book book_;
+  dice dice_;
+  const drawn drawn_;
+  duration slowest_connect_{};
+  std::optional<cocp::pools> pools_;
+  std::vector<std::unique_ptr<user>> users_;
+  bool closed_ = false;
+  bool uncertain_ = false;
+  std::uint64_t served_ = 0;
+  std::map<std::string, std::uint64_t> counted_;
+  /// Told by the logger that it is alive.
+  std::shared_ptr<int> mark_ = std::make_shared<int>();
+};
+
+}  // namespace cocp::test::sim
