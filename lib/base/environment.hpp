@@ -53,6 +53,9 @@ class environment {
   /// 64 random bits.
   virtual std::uint64_t random() noexcept = 0;
   virtual std::unique_ptr<timer> make_timer(const asio::any_io_executor& ex) = 0;
+  /// An executor on `ex` that runs one thing at a time. Where there is no memory for it Asio's `make_strand` destroys
+  /// what it has not made yet (strand_executor_service::create_implementation in 1.81): nobody can be saved from that.
+  virtual asio::any_io_executor make_serial(const asio::any_io_executor& ex);
   /// An unconnected stream, for one attempt. Throws `boost::system::system_error`.
   virtual std::unique_ptr<stream> make_stream(const asio::any_io_executor& ex, const connection_options& options,
                                               const destination& to) = 0;

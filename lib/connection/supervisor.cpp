@@ -4,7 +4,6 @@
 #include "connection/supervisor.hpp"
 
 #include "base/error_text.hpp"
-#include "base/patient_executor.hpp"
 #include "base/tell.hpp"
 #include "net/dial.hpp"
 
@@ -12,7 +11,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
@@ -35,10 +33,6 @@ struct failure {
   error_code error;
   std::string reason;
 };
-
-asio::any_io_executor make_serial(const asio::any_io_executor& ex) {
-  return asio::make_strand(patient_executor<asio::any_io_executor>(ex));
-}
 
 /// Does it as soon as there is memory for it. Where nobody is left who could try again later, nothing is left but to
 /// hold up this thread.
@@ -88,7 +82,7 @@ supervisor::supervisor(const asio::any_io_executor& ex, const connection_options
       allow_unread_(allow_unread),
       env_(context_service::of(ex).environment()),
       ex_(ex),
-      strand_(make_serial(ex)),
+      strand_(env_->make_serial(ex)),
       channel_(kept_channel::make(
           ex, env_, this, use,
           std::make_shared<const std::string>(options.name.empty() ? options.address : options.name))),
@@ -141,7 +135,7 @@ void supervisor::begin_again(std::shared_ptr<void> keep) noexcept {
   }
   settle_interrupted();
   do_or_wait([&] {
-    strand_ = make_serial(ex_);
+    strand_ = env_->make_serial(ex_);
     start(keep);
   });
 }

@@ -348,6 +348,11 @@ std::optional<time_point> fake_network::next_timer() const {
   return next;
 }
 
+asio::any_io_executor fake_network::make_serial(const asio::any_io_executor& ex) {
+  const failing_allocations::spare s;
+  return environment::make_serial(ex);
+}
+
 std::unique_ptr<detail::timer> fake_network::make_timer(const asio::any_io_executor& ex) {
   return std::make_unique<timer>(shared_from_this(), ex);
 }

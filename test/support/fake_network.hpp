@@ -138,6 +138,7 @@ class fake_network final : public detail::environment, public std::enable_shared
   detail::time_point now() const noexcept override { return now_; }
   std::uint64_t random() noexcept override { return random_(); }
   std::unique_ptr<detail::timer> make_timer(const asio::any_io_executor& ex) override;
+  asio::any_io_executor make_serial(const asio::any_io_executor& ex) override;
   std::unique_ptr<detail::stream> make_stream(const asio::any_io_executor& ex, const connection_options& options,
                                               const detail::destination& to) override;
   /// For "unanswered" no answer comes.

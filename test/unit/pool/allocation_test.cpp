@@ -74,8 +74,7 @@ class trial {
     }
   }
 
-  /// Spared, as all that makes connections for the first time: Asio's `make_strand` deletes an implementation that has
-  /// no service yet where its second allocation fails (strand_executor_service::create_implementation in 1.81).
+  /// Spared, as what a program begins with.
   void make(const cocp::pool_options& options, const char* address = "10.0.0.1:7") {
     const failing_allocations::spare s;
     cocp::connection_options dial{.address = address, .logger = [this, m = mark_](const cocp::event& e) {
