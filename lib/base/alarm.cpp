@@ -11,26 +11,32 @@
 
 namespace cocp::detail {
 
-alarm::alarm(const asio::any_io_executor& ex, environment& env) : env_(env), ex_(ex), timer_(env.make_timer(ex)) {}
-
-asio::awaitable<void> alarm::wait_until(time_point t) {
-  auto initiate = [this, t](sleeper s) {
-    std::unique_lock lock(mutex_);
-    // Then it goes with the context.
-    if (!timer_) return;
-    sleeper_.emplace(std::move(s));
-    due_ = t;
-    arm(lock);
-  };
-  constexpr asio::use_awaitable_t<> token;
-  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(std::move(initiate), token);
+void alarm::begin(std::shared_ptr<void> keep) {
+  const std::lock_guard lock(mutex_);
+  // Then it goes with the context.
+  if (!timer_) return;
+  due_ = time_point();
+  set();
+  keep_ = std::move(keep);
 }
 
-void alarm::arm(std::unique_lock<std::mutex>& lock) noexcept {
-  for (bool again = false; timer_ && sleeper_; again = true) {
+void alarm::sleep_until(time_point t, std::shared_ptr<void> keep) noexcept {
+  std::unique_lock lock(mutex_);
+  if (!timer_) return;
+  keep_ = std::move(keep);
+  due_ = t;
+  arm(lock);
+}
+
+void alarm::set() {
+  timer_->expires_at(rung_ ? time_point() : due_);
+  timer_->async_tell(*this);
+}
+
+void alarm::arm(std::unique_lock<adaptive_mutex>& lock) noexcept {
+  for (bool again = false; timer_ && keep_; again = true) {
     try {
-      timer_->expires_at(rung_ ? time_point() : due_);
-      timer_->async_wait([this](error_code) { on_timer(); });
+      set();
       return;
     } catch (const std::bad_alloc&) {
       if (!again) continue;
@@ -42,41 +48,31 @@ void alarm::arm(std::unique_lock<std::mutex>& lock) noexcept {
   }
 }
 
-void alarm::on_timer() {
-  std::unique_lock lock(mutex_);
-  if (!sleeper_) return;
-  const asio::any_io_executor where = sleeper_->get_executor();
-  if (where == ex_) {
-    lock.unlock();
+void alarm::on_timer(error_code) {
+  if (!serial_) {
     wake();
     return;
   }
-  lock.unlock();
   try {
-    asio::dispatch(where, [this] { wake(); });
+    asio::dispatch(*serial_, [this] { wake(); });
   } catch (const std::bad_alloc&) {
-    lock.lock();
+    std::unique_lock lock(mutex_);
     rung_ = false;
     due_ = later(env_.now(), redelivery_pause);
     arm(lock);
   }
 }
 
-void alarm::wake() {
-  std::optional<sleeper> awake;
+void alarm::wake() noexcept {
+  std::shared_ptr<void> keep;
   {
     const std::lock_guard lock(mutex_);
-    if (!sleeper_) return;
-    awake.emplace(std::move(*sleeper_));
-    sleeper_.reset();
+    if (!keep_) return;
+    keep = std::move(keep_);
     rung_ = false;
   }
-  try {
-    // This may be gone when it returns.
-    std::move (*awake)();
-  } catch (const std::bad_alloc&) {
-    // What the coroutine awaits now could not be started, and is gone, and the coroutine with it: it knows that.
-  }
+  // This may be gone when it returns.
+  sleeper_.on_alarm(std::move(keep));
 }
 
 void alarm::ring() noexcept {
@@ -85,15 +81,11 @@ void alarm::ring() noexcept {
   if (timer_) timer_->cancel();
 }
 
-void alarm::shutdown() noexcept {
+std::shared_ptr<void> alarm::shutdown() noexcept {
   std::unique_ptr<timer> t;
-  std::optional<sleeper> dropped;
   const std::lock_guard lock(mutex_);
   t = std::move(timer_);
-  ex_ = asio::any_io_executor();
-  if (!sleeper_) return;
-  dropped.emplace(std::move(*sleeper_));
-  sleeper_.reset();
+  return std::move(keep_);
 }
 
 }  // namespace cocp::detail

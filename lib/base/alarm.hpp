@@ -2,53 +2,67 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "base/adaptive_mutex.hpp"
 #include "base/environment.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <memory>
 #include <mutex>
-#include <optional>
 
 namespace cocp::detail {
 
-/// What one coroutine sleeps on: until a time, or until any thread rings.
+/// What somebody sleeps on: until a time, or until any thread rings.
 ///
-/// A ring is latched: one that comes before the wait ends the next wait. Ringing ends a wait that is already pending,
+/// A ring is latched: one that comes before the sleep ends the next one. Ringing ends a wait that is already pending,
 /// so it allocates nothing; looking at the latch and starting the wait are one critical section, so none is lost.
 ///
-/// A coroutine whose handler is destroyed is gone, and that is what becomes of the handler that an operation could not
-/// take for lack of memory. So the sleeper's handler stays here, and the timer only has a nudge, which can be set
-/// again.
-class alarm {
+/// What keeps the sleeper alive stays here, and the timer only has a nudge, which can be set again where it could not
+/// be taken for lack of memory.
+class alarm final : private timer::listener {
  public:
-  alarm(const asio::any_io_executor& ex, environment& env);
+  class sleeper {
+   public:
+    /// The sleep is over. It sleeps again, with what it has slept with, or lets go of that, and of this with it.
+    virtual void on_alarm(std::shared_ptr<void> keep) noexcept = 0;
 
-  /// Only one coroutine waits at a time. Several rings before a wait count as one. Not cancellable; does not throw.
-  asio::awaitable<void> wait_until(time_point t);
+   protected:
+    ~sleeper() = default;
+  };
+
+  /// `who` is called on `ex`, or on `*serial` if that is not null; it must be as long as there is a sleep.
+  alarm(const asio::any_io_executor& ex, environment& env, sleeper& who, const asio::any_io_executor* serial)
+      : env_(env), sleeper_(who), serial_(serial), timer_(env.make_timer(ex)) {}
+
+  /// The first sleep, which ends at once, though not in here. `keep`, not null, keeps the sleeper. Throws
+  /// `std::bad_alloc`, and then there is no sleep.
+  void begin(std::shared_ptr<void> keep);
+  /// Only one sleeps at a time. Several rings before a sleep count as one.
+  void sleep_until(time_point t, std::shared_ptr<void> keep) noexcept;
   /// Any thread.
   void ring() noexcept;
-  /// The execution context is going away.
-  void shutdown() noexcept;
+  /// The execution context is going away. What keeps the sleeper, if it sleeps.
+  std::shared_ptr<void> shutdown() noexcept;
 
  private:
-  using sleeper = asio::async_result<asio::use_awaitable_t<>, void()>::handler_type;
-
-  /// Sets the timer for the sleeper. `lock` is on `mutex_`.
-  void arm(std::unique_lock<std::mutex>& lock) noexcept;
-  void on_timer();
-  void wake();
+  /// \name Under `mutex_`
+  /// @{
+  void set();
+  /// Sets the timer, however long that takes. `lock` is on `mutex_`.
+  void arm(std::unique_lock<adaptive_mutex>& lock) noexcept;
+  /// @}
+  void on_timer(error_code ec) override;
+  void wake() noexcept;
 
   environment& env_;
-  /// Where the timer's handler runs. Both are let go of when the context goes away. Guarded by `mutex_`, as all below.
-  asio::any_io_executor ex_;
-  std::mutex mutex_;
+  sleeper& sleeper_;
+  const asio::any_io_executor* const serial_;
+  /// Guards all below.
+  adaptive_mutex mutex_;
+  /// Null when the context has gone.
   std::unique_ptr<timer> timer_;
-  /// Who sleeps. Left by `wake`, to which one nudge is on its way, or by `shutdown`.
-  std::optional<sleeper> sleeper_;
+  /// Set while there is a sleep: one nudge is on its way to `wake`.
+  std::shared_ptr<void> keep_;
   time_point due_;
   bool rung_ = false;
 };

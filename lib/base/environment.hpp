@@ -25,6 +25,15 @@ using resolve_handler = asio::any_completion_handler<void(error_code, std::vecto
 /// A timer that may be set again and again. One thread at a time, as for any Asio object.
 class timer {
  public:
+  /// Whom it tells without a handler of its own.
+  class listener {
+   public:
+    virtual void on_timer(error_code ec) = 0;
+
+   protected:
+    ~listener() = default;
+  };
+
   timer() = default;
   timer(const timer&) = delete;
   timer& operator=(const timer&) = delete;
@@ -33,6 +42,10 @@ class timer {
   /// Sets the time; a wait that is pending ends with `operation_aborted`.
   virtual void expires_at(time_point t) = 0;
   virtual void async_wait(wait_handler handler) = 0;
+  /// The same on the timer's executor, which takes less memory for as long as the wait lasts; `l` must be there then.
+  virtual void async_tell(listener& l) {
+    async_wait([&l](error_code ec) { l.on_timer(ec); });
+  }
   /// Ends a wait that is pending with `operation_aborted`. Allocates nothing.
   virtual void cancel() noexcept = 0;
 };

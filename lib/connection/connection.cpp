@@ -25,7 +25,7 @@ class lone_connection final : public supervisor::client {
         to_(make_destination(options_.address, options_)),
         env_(context_service::of(ex).environment()),
         gate_(options_.retry_min, options_.retry_max, 1),
-        keeper(std::make_shared<supervisor>(ex, options_, *this, channel_use::alone, true)) {}
+        keeper(std::make_shared<supervisor>(ex, options_, *this, label_of(to_), channel_use::alone, true)) {}
 
   time_point may_dial(time_point now) noexcept override {
     gate_.pass(now);

@@ -48,9 +48,6 @@ void do_or_wait(F f) {
   }
 }
 
-/// Kept by what it is a part of.
-endpoint_label label_of(const std::shared_ptr<const destination>& to) { return {to, &to->name}; }
-
 /// What `on_close` has.
 constexpr duration longest_words = std::chrono::seconds(1);
 
@@ -75,156 +72,198 @@ asio::awaitable<failure> call(const handshake& h, connection& c) {
 
 }  // namespace
 
-supervisor::supervisor(const asio::any_io_executor& ex, const connection_options& options, client& who, channel_use use,
-                       bool allow_unread)
+supervisor::supervisor(const asio::any_io_executor& ex, const connection_options& options, client& who,
+                       endpoint_label called, channel_use use, bool allow_unread)
     : options_(options),
       client_(who),
       allow_unread_(allow_unread),
       env_(context_service::of(ex).environment()),
-      ex_(ex),
       strand_(env_->make_serial(ex)),
-      channel_(kept_channel::make(
-          ex, env_, this, use,
-          std::make_shared<const std::string>(options.name.empty() ? options.address : options.name))),
-      alarm_(ex, *env_),
-      watchdog_(env_->make_timer(ex)) {
+      channel_(kept_channel::make(ex, env_, this, use, std::move(called))),
+      alarm_(ex, *env_, *this, &strand_) {
   context_service::of(ex).add(*this);
 }
 
-/// What the loop tells its end to. Under `use_awaitable` an operation that cannot be started for lack of memory takes
-/// the coroutine that awaits it along, with all that it is part of: then this is destroyed without having been called.
-class supervisor::loop_end {
+/// What a coroutine tells its end to. Under `use_awaitable` an operation that cannot be started for lack of memory
+/// takes the coroutine that awaits it along, with all that it is part of: then this is destroyed without having been
+/// called.
+class supervisor::work_end {
  public:
-  /// Not bound to this: a loop whose handler is a binder is cancelled by what Asio dispatches, and that takes memory.
+  /// Not bound to this: a coroutine whose handler is a binder is cancelled by what Asio dispatches, and that takes
+  /// memory.
   using cancellation_slot_type = asio::cancellation_slot;
   cancellation_slot_type get_cancellation_slot() const noexcept { return slot_; }
 
-  loop_end(std::shared_ptr<supervisor> whose, std::shared_ptr<void> keep, unsigned loop)
-      : slot_(whose->cancel_attempt_.slot()), whose_(std::move(whose)), keep_(std::move(keep)), loop_(loop) {}
-  loop_end(loop_end&& other) noexcept = default;
-  loop_end& operator=(loop_end&&) = delete;
-  ~loop_end() {
-    if (whose_ && whose_->loop_ == loop_) whose_->begin_again(std::move(keep_));
+  work_end(std::shared_ptr<supervisor> whose, std::shared_ptr<void> keep) noexcept
+      : slot_(whose->work_->cancel.slot()), whose_(std::move(whose)), keep_(std::move(keep)) {}
+  work_end(work_end&& other) noexcept = default;
+  work_end& operator=(work_end&&) = delete;
+  ~work_end() {
+    if (!whose_) return;
+    if (whose_->shut_down_) {
+      // It had its stream until now.
+      if (whose_->work_->run.run) whose_->channel_->take_sessions();
+      return;
+    }
+    whose_->settle_interrupted();
+    wake();
   }
 
-  /// An exception that leaves the loop is a defect: it leaves io_context::run() too.
+  /// An exception that leaves the coroutine is a defect: it leaves io_context::run() too.
   void operator()(std::exception_ptr e) {
-    whose_.reset();
-    keep_.reset();
+    wake();
     if (e) std::rethrow_exception(e);
   }
 
  private:
+  /// Not in here: what the coroutine consists of is still to be destroyed.
+  void wake() noexcept {
+    const auto whose = std::move(whose_);
+    whose->alarm_.sleep_until(time_point(), std::move(keep_));
+  }
+
   asio::cancellation_slot slot_;
   std::shared_ptr<supervisor> whose_;
   std::shared_ptr<void> keep_;
-  unsigned loop_;
 };
 
-void supervisor::start(std::shared_ptr<void> keep) {
-  const unsigned loop = ++loops_;
-  loop_end end(shared_from_this(), keep, loop);
-  asio::co_spawn(strand_, run(std::move(keep), loop), std::move(end));
+bool supervisor::make_work() noexcept {
+  try {
+    work_ = std::make_unique<work>();
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
-void supervisor::begin_again(std::shared_ptr<void> keep) noexcept {
-  if (shut_down_) {
-    // It had its stream until now.
-    if (hook_) channel_->take_sessions();
-    return;
+void supervisor::begin(asio::awaitable<void> (supervisor::*task)(std::shared_ptr<void>),
+                       std::shared_ptr<void> keep) noexcept {
+  work_end end(shared_from_this(), keep);
+  try {
+    asio::co_spawn(strand_, (this->*task)(std::move(keep)), std::move(end));
+  } catch (const std::bad_alloc&) {
+    // The end knows that it was not called.
   }
-  settle_interrupted();
-  do_or_wait([&] {
-    strand_ = env_->make_serial(ex_);
-    start(keep);
-  });
 }
 
 void supervisor::settle_interrupted() noexcept {
   const error_code no_memory = make_error_code(boost::system::errc::not_enough_memory);
-  if (words_end_) end_words();
-  if (hook_) end_hook(no_memory, {});
+  if (work_->parted || work_->words_end) end_words();
+  if (work_->run.run) end_hook(no_memory, {});
   if (dialling_) end_attempt({nullptr, no_memory, {}});
 }
 
-asio::awaitable<void> supervisor::run(std::shared_ptr<void> keep, unsigned loop) {
+void supervisor::on_alarm(std::shared_ptr<void> keep) noexcept {
+  work_.reset();
+  // Once more, for last words.
+  if (phase_ == phase::ended) phase_ = phase::stopped;
+  go_on(std::move(keep));
+}
+
+void supervisor::go_on(std::shared_ptr<void> keep) noexcept {
+  for (;;) {
+    // What was lost before it was to end is to be told.
+    if (phase_ == phase::up && !channel_->is_up() && (!stopping() || lost_before_ == channel_->generation())) {
+      note_lost();
+    }
+    if (stopping()) phase_ = phase::stopped;
+    switch (phase_) {
+      case phase::down: {
+        if (!make_work()) return rest(later(env_->now(), redelivery_pause), std::move(keep));
+        const time_point start = client_.may_dial(env_->now());
+        if (start > env_->now()) return rest(start, std::move(keep));
+        dialling_ = true;
+        to_ = client_.target();
+        begun_ = env_->now();
+        return begin(&supervisor::dial_once, std::move(keep));
+      }
+      case phase::up: {
+        if (!channel_->is_up()) break;
+        const hook next = client_.next_hook();
+        if (!next.run) return rest(time_point::max(), std::move(keep));
+        // The client gives it once more.
+        if (!make_work()) return rest(later(env_->now(), redelivery_pause), std::move(keep));
+        work_->run = next;
+        return begin(&supervisor::run_hook, std::move(keep));
+      }
+      case phase::lost:
+        if (!channel_->is_drained()) return rest(time_point::max(), std::move(keep));
+        if (has_words(keep)) return;
+        channel_->take().reset();
+        channel_->take_remains();
+        phase_ = phase::down;
+        break;
+      case phase::stopped:
+        if (has_words(keep)) return;
+        if (channel_->is_drained()) channel_->take().reset();
+        channel_->take_remains();
+        if (!channel_->try_again()) {
+          alarm_.sleep_until(later(env_->now(), redelivery_pause), std::move(keep));
+          return;
+        }
+        // From now on nobody looks for more.
+        if (!channel_->leave()) break;
+        // What was not wanted was closed before.
+        if (!std::exchange(told_closed_, true) && client_.is_wanted()) {
+          to_ = client_.target();
+          tell_event({.kind = event_kind::closed, .level = severity::debug});
+        }
+        phase_ = phase::ended;
+        client_.on_stopped();
+        return;
+      case phase::ended:
+        return;
+    }
+  }
+}
+
+bool supervisor::has_words(std::shared_ptr<void>& keep) noexcept {
+  if (!options_.on_close) return false;
+  if (!make_work()) {
+    rest(later(env_->now(), redelivery_pause), std::move(keep));
+    return true;
+  }
+  work_->parted = channel_->take_parted();
+  if (!work_->parted) {
+    work_.reset();
+    return false;
+  }
+  begin(&supervisor::say_last_words, std::move(keep));
+  return true;
+}
+
+void supervisor::rest(time_point t, std::shared_ptr<void> keep) noexcept {
+  work_.reset();
+  channel_->take_remains();
+  const bool delivered = channel_->try_again();
+  alarm_.sleep_until(delivered ? t : std::min(t, later(env_->now(), redelivery_pause)), std::move(keep));
+}
+
+asio::awaitable<void> supervisor::dial_once(std::shared_ptr<void> keep) {
   // g++ 12 drops a parameter that the body does not use.
   const auto kept = std::move(keep);
-  // From here on; before, whoever starts it is told.
-  loop_ = loop;
-  // Once more, for last words; not if it is only that nobody could be told of the end.
-  if (phase_ == phase::ended && !channel_->leave()) phase_ = phase::stopped;
-  // What an attempt was cancelled with is no matter of the next.
+  attempt a;
+  try {
+    start_watchdog(options_.connect_timeout);
+    // It became so before there was a watch to end.
+    if (client_.is_moot()) drop_attempt();
+    a.connected = co_await dial(*env_, channel_->get_executor(), options_, *to_, work_->reached);
+    a.id = a.connected->id();
+    if (a.connected->needs_handshake()) co_await make_secure(a);
+    if (a.connected && !a.error && options_.on_connect) co_await shake_hands(a, options_.on_connect, "on_connect");
+    if (a.connected && !a.error) a.error = first_look(*a.connected);
+  } catch (const boost::system::system_error& e) {
+    a.error = e.code();
+  } catch (const std::bad_alloc&) {
+    a.error = make_error_code(boost::system::errc::not_enough_memory);
+  }
   co_await asio::this_coro::throw_if_cancelled(false);
-  // Nothing of this runs inside whoever starts it, be it the constructor of the pool.
-  bool started = false;
-  for (bool sleepless = false; phase_ != phase::ended;) {
-    bool went_on = true;
-    try {
-      if (!std::exchange(started, true)) co_await alarm_.wait_until(env_->now());
-      co_await go_on();
-    } catch (const std::bad_alloc&) {
-      // To go on takes coroutine frames, and so does to sleep: then nothing is left but to hold up this thread.
-      went_on = false;
-    }
-    if (!went_on) settle_interrupted();
-    if (std::exchange(sleepless, !went_on) && !went_on) std::this_thread::sleep_for(redelivery_pause);
-  }
-}
-
-asio::awaitable<void> supervisor::go_on() {
-  if (stopping()) phase_ = phase::stopped;
-  switch (phase_) {
-    case phase::down:
-      co_await go_up();
-      break;
-    case phase::up:
-      co_await until_lost();
-      if (!stopping() || lost_before_) note_lost();
-      break;
-    case phase::lost:
-      co_await until_drained();
-      if (stopping()) break;
-      co_await say_last_words();
-      channel_->take().reset();
-      channel_->take_remains();
-      phase_ = phase::down;
-      break;
-    case phase::stopped:
-      co_await say_last_words();
-      if (channel_->is_drained()) channel_->take().reset();
-      channel_->take_remains();
-      while (!channel_->try_again()) co_await alarm_.wait_until(later(env_->now(), redelivery_pause));
-      // From now on nobody looks for more.
-      if (!channel_->leave()) break;
-      // What was not wanted was closed before.
-      if (!std::exchange(told_closed_, true) && client_.is_wanted()) {
-        to_ = client_.target();
-        tell_event({.kind = event_kind::closed, .level = severity::debug});
-      }
-      phase_ = phase::ended;
-      client_.on_stopped();
-      break;
-    case phase::ended:
-      break;
-  }
-}
-
-asio::awaitable<void> supervisor::go_up() {
-  const time_point start = client_.may_dial(env_->now());
-  if (start > env_->now()) {
-    co_await rest(start);
-    co_return;
-  }
-  dialling_ = true;
-  to_ = client_.target();
-  begun_ = env_->now();
-  end_attempt(co_await try_once());
+  end_attempt(std::move(a));
 }
 
 void supervisor::end_attempt(attempt a) noexcept {
   dialling_ = false;
-  if (auto h = std::exchange(handshake_, nullptr)) {
+  if (auto h = std::exchange(work_->handshake, nullptr)) {
     h->close();
     h->take_sessions();
   }
@@ -237,7 +276,7 @@ void supervisor::end_attempt(attempt a) noexcept {
     client_.on_attempt_dropped();
     return;
   }
-  note_address(a.error);
+  note_address(work_->reached ? &*work_->reached : nullptr, a.error);
   if (a.error) {
     channel_->note(a.error);
     const duration delay = client_.on_attempt_failed(a.error, a.reason);
@@ -251,6 +290,7 @@ void supervisor::end_attempt(attempt a) noexcept {
                 .id = a.id});
     return;
   }
+  keep_address(work_->reached);
   since_ = env_->now();
   const unsigned attempts = client_.failures() + 1;
   id_ = a.id;
@@ -270,10 +310,22 @@ void supervisor::note_lost() noexcept {
   const bool spoke_first = why.cause == errc::unsolicited_data && !why.touched;
   const bool early =
       (why.kind == ending::lost || spoke_first) && !why.answered && env_->now() - since_ < options_.retry_min;
-  if (early) note_address(why.cause);
+  if (early) note_address(reached_.get(), why.cause);
   tell_loss(why, client_.on_down(why, early));
   // Of this stream all is told: what may be closed from now on is a connection that is down.
   id_ = 0;
+}
+
+std::string_view supervisor::keep_failure(std::string reason) noexcept {
+  hook_failure_.reset();
+  if (reason.empty()) return {};
+  try {
+    hook_failure_ = std::make_unique<const std::string>(std::move(reason));
+    return *hook_failure_;
+  } catch (const std::bad_alloc&) {
+    // The code alone has to say it.
+    return {};
+  }
 }
 
 void supervisor::tell_event(event e) const noexcept {
@@ -304,34 +356,22 @@ void supervisor::tell_loss(const loss& why, duration delay) const noexcept {
   tell_event(e);
 }
 
-asio::awaitable<supervisor::attempt> supervisor::try_once() {
-  attempt a;
-  try {
-    co_await asio::this_coro::reset_cancellation_state();
-    co_await asio::this_coro::throw_if_cancelled(true);
-    start_watchdog(options_.connect_timeout);
-    // It became so before there was a watch to end.
-    if (client_.is_moot()) drop_attempt();
-    a.connected = co_await dial(*env_, ex_, options_, *to_, reached_);
-    a.id = a.connected->id();
-    if (a.connected->needs_handshake()) co_await make_secure(a);
-    if (a.connected && !a.error && options_.on_connect) co_await shake_hands(a, options_.on_connect, "on_connect");
-    if (a.connected && !a.error) a.error = first_look(*a.connected);
-  } catch (const boost::system::system_error& e) {
-    a.error = e.code();
-  } catch (const std::bad_alloc&) {
-    a.error = make_error_code(boost::system::errc::not_enough_memory);
+void supervisor::note_address(const endpoint* reached, error_code ec) noexcept {
+  if (!reached) return;
+  if (!ec) {
+    to_->memory->succeeded(*reached, env_->now());
+  } else if (ec != asio::error::operation_aborted) {
+    to_->memory->failed(*reached, address_memory::failure::connected, env_->now());
   }
-  co_await asio::this_coro::throw_if_cancelled(false);
-  co_return a;
 }
 
-void supervisor::note_address(error_code ec) noexcept {
-  if (!reached_) return;
-  if (!ec) {
-    to_->memory->succeeded(*reached_, env_->now());
-  } else if (ec != asio::error::operation_aborted) {
-    to_->memory->failed(*reached_, address_memory::failure::connected, env_->now());
+void supervisor::keep_address(const std::optional<endpoint>& reached) noexcept {
+  reached_.reset();
+  if (!reached || to_->numeric) return;
+  try {
+    reached_ = std::make_unique<const endpoint>(*reached);
+  } catch (const std::bad_alloc&) {
+    // Then it is not noted.
   }
 }
 
@@ -366,34 +406,32 @@ asio::awaitable<void> supervisor::make_secure(attempt& a) {
 asio::awaitable<void> supervisor::shake_hands(attempt& a, const handshake& h, const char* name) {
   // A channel of its own: it works while the users of the other one still wait. Operations that on_connect leaves
   // behind keep it, so the stream goes only when they have ended.
-  handshake_ = kept_channel::make(ex_, env_, nullptr, channel_use::once_only, label_of(to_));
-  handshake_->open(a.connected, label_of(to_));
-  connection c(handshake_);
+  work_->handshake = kept_channel::make(channel_->get_executor(), env_, nullptr, channel_use::once_only, label_of(to_));
+  work_->handshake->open(a.connected, label_of(to_));
+  connection c(work_->handshake);
   failure f = co_await call(h, c);
   if (!f.error) {
-    a.connected = handshake_->release();
+    a.connected = work_->handshake->release();
     if (!a.connected) {
-      f.error = handshake_->last_error();
-      if (!f.error) f = {errc::handshake_failed, why_kept(*handshake_, name)};
+      f.error = work_->handshake->last_error();
+      if (!f.error) f = {errc::handshake_failed, why_kept(*work_->handshake, name)};
     }
   }
   a.error = f.error;
   a.reason = std::move(f.reason);
 }
 
-asio::awaitable<void> supervisor::say_last_words() {
-  std::unique_ptr<stream> parted = channel_->take_parted();
-  if (!parted) co_return;
+asio::awaitable<void> supervisor::say_last_words(std::shared_ptr<void> keep) {
+  const auto kept = std::move(keep);
   try {
     // Is it still fit for use?
-    if (error_code ec = first_look(*parted)) throw boost::system::system_error(ec);
-    co_await asio::this_coro::reset_cancellation_state();
-    co_await asio::this_coro::throw_if_cancelled(true);
-    words_end_ = later(env_->now(), longest_words);
-    handshake_ = kept_channel::make(ex_, env_, nullptr, channel_use::once_only, label_of(to_));
-    handshake_->open(parted, label_of(to_));
+    if (error_code ec = first_look(*work_->parted)) throw boost::system::system_error(ec);
+    work_->words_end = later(env_->now(), longest_words);
+    work_->handshake =
+        kept_channel::make(channel_->get_executor(), env_, nullptr, channel_use::once_only, label_of(to_));
+    work_->handshake->open(work_->parted, label_of(to_));
     start_watchdog(longest_words);
-    connection c(handshake_);
+    connection c(work_->handshake);
     // Whether they were heard does not matter.
     co_await call(options_.on_close, c);
   } catch (const boost::system::system_error&) {
@@ -402,14 +440,17 @@ asio::awaitable<void> supervisor::say_last_words() {
     // Then it is closed without.
   }
   co_await asio::this_coro::throw_if_cancelled(false);
-  if (parted) channel_->leave_sessions(parted->sessions());
   end_words();
 }
 
 void supervisor::end_words() noexcept {
-  words_end_.reset();
+  work_->words_end.reset();
   end_watchdog();
-  if (auto h = std::exchange(handshake_, nullptr)) {
+  if (work_->parted) {
+    channel_->leave_sessions(work_->parted->sessions());
+    work_->parted.reset();
+  }
+  if (auto h = std::exchange(work_->handshake, nullptr)) {
     h->close();
     session_list kept = h->take_sessions();
     h->take();
@@ -417,17 +458,16 @@ void supervisor::end_words() noexcept {
   }
 }
 
-asio::awaitable<void> supervisor::run_hook() {
+asio::awaitable<void> supervisor::run_hook(std::shared_ptr<void> keep) {
+  const auto kept = std::move(keep);
   failure f;
   try {
-    co_await asio::this_coro::reset_cancellation_state();
-    co_await asio::this_coro::throw_if_cancelled(true);
-    late_ending_ = hook_->failure;
-    handshake_ = channel_;
+    work_->late_ending = work_->run.failure;
+    work_->handshake = channel_;
     channel_->begin_hook();
     start_watchdog(options_.connect_timeout);
     connection c(channel_);
-    f = co_await call(*hook_->run, c);
+    f = co_await call(*work_->run.run, c);
   } catch (const std::bad_alloc&) {
     f.error = make_error_code(boost::system::errc::not_enough_memory);
   }
@@ -436,42 +476,21 @@ asio::awaitable<void> supervisor::run_hook() {
 }
 
 void supervisor::end_hook(error_code ec, std::string reason) noexcept {
-  const hook ended = *std::exchange(hook_, std::nullopt);
-  if (std::exchange(handshake_, nullptr)) channel_->end_hook();
+  const hook ended = std::exchange(work_->run, hook());
+  if (std::exchange(work_->handshake, nullptr)) channel_->end_hook();
   if (error_code verdict = end_watchdog()) {
     ec = verdict;
     reason.clear();
   }
-  hook_failure_ = std::move(reason);
-  if (ec) channel_->bring_down({ec, hook_failure_, ended.failure}, {});
+  if (ec) channel_->bring_down({ec, keep_failure(std::move(reason)), ended.failure}, {});
   client_.on_hook_done();
 }
 
-asio::awaitable<void> supervisor::until_lost() {
-  while (!stopping() && channel_->is_up()) {
-    if (const hook h = client_.next_hook(); h.run) {
-      hook_ = h;
-      co_await run_hook();
-    } else {
-      co_await rest(time_point::max());
-    }
-  }
-}
-
-asio::awaitable<void> supervisor::until_drained() {
-  while (!stopping() && !channel_->is_drained()) co_await rest(time_point::max());
-}
-
-asio::awaitable<void> supervisor::rest(time_point t) {
-  channel_->take_remains();
-  const bool delivered = channel_->try_again();
-  co_await alarm_.wait_until(delivered ? t : std::min(t, later(env_->now(), redelivery_pause)));
-}
-
 void supervisor::start_watchdog(std::optional<duration> limit) {
+  std::unique_ptr<timer> made = env_->make_timer(channel_->get_executor());
   const std::lock_guard lock(watchdog_mutex_);
   ++epoch_;
-  if (!watchdog_) return;
+  watchdog_ = std::move(made);
   set_watchdog(limit ? later(env_->now(), *limit) : time_point::max());
   // stop() came before there was a wait to end.
   if (stopping()) watchdog_->cancel();
@@ -486,11 +505,11 @@ void supervisor::set_watchdog(time_point t) {
 }
 
 error_code supervisor::end_watchdog() noexcept {
+  std::unique_ptr<timer> ended;
   const std::lock_guard lock(watchdog_mutex_);
   ++epoch_;
-  if (watchdog_) watchdog_->cancel();
-  // It says nothing of an attempt that does not come to have a watch.
-  return std::exchange(verdict_, {});
+  ended = std::move(watchdog_);
+  return work_->verdict;
 }
 
 void supervisor::on_watchdog(unsigned epoch, error_code ec) {
@@ -498,20 +517,21 @@ void supervisor::on_watchdog(unsigned epoch, error_code ec) {
     const std::lock_guard lock(watchdog_mutex_);
     if (epoch != epoch_) return;
     // They are part of what ends them.
-    if (words_end_ && env_->now() < *words_end_ && watchdog_) {
-      set_watchdog(*words_end_);
+    if (work_->words_end && env_->now() < *work_->words_end && watchdog_) {
+      set_watchdog(*work_->words_end);
       return;
     }
   }
-  if (!verdict_) verdict_ = stopping() ? error_code(errc::closed) : ec ? ec : error_code(errc::timed_out);
+  error_code& verdict = work_->verdict;
+  if (!verdict) verdict = stopping() ? error_code(errc::closed) : ec ? ec : error_code(errc::timed_out);
   std::string_view late;
-  if (verdict_ == errc::timed_out) {
-    late = late_ending_ == ending::dead ? "keepalive took longer than connect_timeout"
-                                        : "on_return took longer than connect_timeout";
+  if (verdict == errc::timed_out) {
+    late = work_->late_ending == ending::dead ? "keepalive took longer than connect_timeout"
+                                              : "on_return took longer than connect_timeout";
   }
-  if (handshake_) handshake_->bring_down({verdict_, late, late_ending_}, verdict_);
+  if (work_->handshake) work_->handshake->bring_down({verdict, late, work_->late_ending}, verdict);
   try {
-    cancel_attempt_.emit(asio::cancellation_type::terminal);
+    work_->cancel.emit(asio::cancellation_type::terminal);
   } catch (const std::bad_alloc&) {
     // It may not have reached what the attempt waits on.
     do_or_wait([&] {
@@ -539,9 +559,8 @@ void supervisor::dismiss(const loss& why) noexcept {
 }
 
 void supervisor::note_stop() noexcept {
-  // What goes down from now on is closed on purpose; what was lost before is to be told, by a loop that has not seen
-  // it.
-  if (!stopping() && !channel_->is_up()) lost_before_ = true;
+  // What goes down from now on is closed on purpose; what was lost before is to be told.
+  if (!stopping() && !channel_->is_up()) lost_before_ = channel_->generation();
 }
 
 void supervisor::retire() noexcept {
@@ -563,18 +582,20 @@ void supervisor::on_channel_changed() noexcept { alarm_.ring(); }
 void supervisor::on_context_shutdown() noexcept {
   stopping_.store(true, std::memory_order_release);
   shut_down_ = true;
-  alarm_.shutdown();
+  // The last to go.
+  const std::shared_ptr<void> kept = alarm_.shutdown();
   channel_->shutdown();
   std::unique_ptr<timer> t;
   {
     const std::lock_guard lock(watchdog_mutex_);
     t = std::move(watchdog_);
   }
-  if (auto h = std::exchange(handshake_, nullptr)) h->shutdown();
-  // What co_spawn has put there holds the strand.
-  cancel_attempt_.slot().clear();
+  if (work_) {
+    if (auto h = std::exchange(work_->handshake, nullptr)) h->shutdown();
+    // What co_spawn has put there holds the strand.
+    work_->cancel.slot().clear();
+  }
   strand_ = asio::any_io_executor();
-  ex_ = asio::any_io_executor();
 }
 
 }  // namespace cocp::detail

@@ -24,6 +24,11 @@ struct destination : address {
   std::shared_ptr<address_memory> memory = std::make_shared<address_memory>();
 };
 
+/// What error texts call it.
+inline std::shared_ptr<const std::string> label_of(const std::shared_ptr<const destination>& to) noexcept {
+  return {to, &to->name};
+}
+
 /// Parses `text`, and checks that it and `options` go together. Throws `std::invalid_argument`.
 std::shared_ptr<const destination> make_destination(const std::string& text, const connection_options& options);
 

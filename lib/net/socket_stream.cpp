@@ -16,6 +16,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <mutex>
 #include <utility>
 
 #include <fcntl.h>

@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "base/adaptive_mutex.hpp"
+
 #include <cocp/impl/stream.hpp>
 #include <cocp/options.hpp>
 
 #include <boost/asio/cancellation_signal.hpp>
 
-#include <mutex>
 #include <optional>
 
 #include <unistd.h>
@@ -42,7 +43,7 @@ class socket_stream final : public stream {
   plain_socket socket_;
   /// Ends the wait for readability. Guarded by `waiting_mutex_`: who starts one is not who ends it.
   asio::cancellation_signal stop_waiting_;
-  std::mutex waiting_mutex_;
+  adaptive_mutex waiting_mutex_;
   /// Of `socket_` once it is open; read by `shutdown` on any thread.
   int descriptor_ = -1;
   const ::pid_t process_ = ::getpid();

@@ -20,6 +20,9 @@ class system_timer final : public timer {
 
   void expires_at(time_point t) override { timer_.expires_at(t); }
   void async_wait(wait_handler handler) override { timer_.async_wait(std::move(handler)); }
+  void async_tell(listener& l) override {
+    timer_.async_wait([&l](error_code ec) { l.on_timer(ec); });
+  }
   void cancel() noexcept override { timer_.cancel(); }
 
  private:

@@ -41,7 +41,7 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
       options_(checked(std::move(options))),
       env_(context_service::of(ex).environment()),
       ex_(std::move(ex)),
-      alarm_(ex_, *env_),
+      alarm_(ex_, *env_, *this, nullptr),
       plain_put_(!options_.on_return && !options_.report_leases),
       shelf_(options_),
       headcount_(options_.size, options_.min_size, limits_of(dial_options_, options_)),
@@ -200,7 +200,7 @@ void pool_core::on_context_shutdown() noexcept {
     }
     ex_ = asio::any_io_executor();
   }
-  alarm_.shutdown();
+  const std::shared_ptr<void> kept = alarm_.shutdown();
   outbox::drop(dropped, *context);
 }
 

@@ -49,7 +49,10 @@ inline error_code too_many() noexcept { return make_error_code(boost::system::er
 /// So whoever completes a wait has this by a `shared_ptr` of its own (the supervisors, the housekeeper, what stands in
 /// a cancellation slot, the members of `pool`), or touches nothing of it afterwards; until then a lease that is handed
 /// on keeps this by its slot.
-class pool_core final : public wait_owner, public shutdown_target, public std::enable_shared_from_this<pool_core> {
+class pool_core final : public wait_owner,
+                        public shutdown_target,
+                        private alarm::sleeper,
+                        public std::enable_shared_from_this<pool_core> {
  public:
   /// `budget`: what it shares with other pools; null if it stands alone.
   pool_core(asio::any_io_executor ex, connection_options connection, pool_options options,
@@ -261,7 +264,7 @@ class pool_core final : public wait_owner, public shutdown_target, public std::e
 
   /// \name The housekeeper
   /// @{
-  asio::awaitable<void> keep_house(std::shared_ptr<pool_core> self);
+  void on_alarm(std::shared_ptr<void> keep) noexcept override;
   /// Starts the housekeeper unless there is one.
   void call_housekeeper();
   /// Does what is due; the time of the next turn.

@@ -6,15 +6,10 @@
 #include "base/tell.hpp"
 #include "pool/pool_core.hpp"
 
-#include <boost/asio/bind_executor.hpp>
-#include <boost/asio/co_spawn.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <exception>
 #include <new>
-#include <thread>
 #include <utility>
 
 namespace cocp::detail {
@@ -45,40 +40,25 @@ void tell_lease(const connection_options& options, const destination& to, const 
 
 }  // namespace
 
-asio::awaitable<void> pool_core::keep_house(std::shared_ptr<pool_core> self) {
-  // g++ 12 drops a parameter that the body does not use.
-  const auto kept = std::move(self);
-  // Nothing of this runs inside whoever called it.
-  time_point next = env_->now();
-  for (bool sleepless = false;;) {
-    bool slept = true;
-    try {
-      co_await alarm_.wait_until(next);
-    } catch (const std::bad_alloc&) {
-      // To sleep takes a coroutine frame.
-      slept = false;
-    }
-    if (std::exchange(sleepless, !slept) && !slept) std::this_thread::sleep_for(redelivery_pause);
-    next = turn();
+void pool_core::on_alarm(std::shared_ptr<void> keep) noexcept {
+  const time_point next = turn();
+  {
     const std::lock_guard lock(mutex_);
     if (closed_ && running_ == 0 && outbox_.empty() && waiting_room_.is_empty(line::end)) {
       housekept_ = false;
-      co_return;
+      return;
     }
   }
+  alarm_.sleep_until(next, std::move(keep));
 }
 
 void pool_core::call_housekeeper() {
-  asio::any_io_executor ex;
   {
     const std::lock_guard lock(mutex_);
     if (!ex_ || std::exchange(housekept_, true)) return;
-    ex = ex_;
   }
   try {
-    asio::co_spawn(ex, keep_house(shared_from_this()), [](std::exception_ptr e) {
-      if (e) std::rethrow_exception(e);
-    });
+    alarm_.begin(shared_from_this());
   } catch (...) {
     const std::lock_guard lock(mutex_);
     housekept_ = false;
@@ -173,7 +153,7 @@ void pool_core::watch(slot& s) {
   auto on_ready = [self = shared_from_this(), &s, generation = s.users().generation()](error_code ec) {
     self->on_readable(s, generation, ec);
   };
-  s.users().idle_stream()->async_wait_readable(asio::bind_executor(ex_, std::move(on_ready)));
+  s.users().idle_stream()->async_wait_readable(std::move(on_ready));
 }
 
 void pool_core::on_readable(slot& s, std::uint64_t generation, error_code ec) noexcept {

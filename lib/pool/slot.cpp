@@ -9,8 +9,8 @@ namespace cocp::detail {
 
 slot::slot(pool_core& pool, const asio::any_io_executor& ex)
     : connection(std::shared_ptr<channel>()),
-      keeper(std::make_shared<supervisor>(ex, pool.dial_options(), *this, channel_use::leased,
-                                          pool.options().allow_unread)),
+      keeper(std::make_shared<supervisor>(ex, pool.dial_options(), *this, label_of(pool.current_address()),
+                                          channel_use::leased, pool.options().allow_unread)),
       pool_(pool) {
   channel_ = keeper->users();
 }
