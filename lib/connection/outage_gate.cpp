@@ -10,10 +10,20 @@ namespace cocp::detail {
 bool outage_gate::may_dial(dial_cause cause, bool any_up, time_point now) const noexcept {
   if (dialling_ >= max_dialling_) return false;
   if (open_) return true;
+  if (cause == dial_cause::demand && may_dial_more(any_up)) return true;
+  return !probing_ && now >= next_probe_;
+}
+
+bool outage_gate::may_dial_more(bool any_up) const noexcept {
   // One was lost, others are up, and nothing has failed: no reason to hold up who needs more. While a probe has yet to
   // last there is: who is up may be that probe alone.
-  if (known_ && failures_ == 0 && !wary_ && cause == dial_cause::demand && any_up) return true;
-  return !probing_ && now >= next_probe_;
+  return known_ && failures_ == 0 && !wary_ && any_up;
+}
+
+std::size_t outage_gate::leaves(bool any_up, time_point now) const noexcept {
+  if (!may_dial(dial_cause::demand, any_up, now)) return 0;
+  // Of those who may because it is time for a probe only the first one does.
+  return open_ || may_dial_more(any_up) ? max_dialling_ - dialling_ : 1;
 }
 
 outage_gate::ticket outage_gate::begin(time_point now) noexcept {

@@ -43,6 +43,8 @@ class outage_gate {
   /// `any_up`: other connections are up.
   bool may_dial(dial_cause cause, bool any_up, time_point now) const noexcept;
 
+  /// How many that somebody needs may start now.
+  std::size_t leaves(bool any_up, time_point now) const noexcept;
   /// An attempt that may start does. One of the four below ends it.
   ticket begin(time_point now) noexcept;
   /// The ticket of the connection.
@@ -79,6 +81,8 @@ class outage_gate {
   duration delay(time_point now) const noexcept;
 
  private:
+  /// Though it is shut: who needs one.
+  bool may_dial_more(bool any_up) const noexcept;
   void open() noexcept;
   void shut_for_failure(time_point now, std::uint64_t random) noexcept;
 

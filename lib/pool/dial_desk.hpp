@@ -94,8 +94,11 @@ class dial_desk {
   entry* next(time_point now) noexcept;
   /// What `next` has said may dial from now on, and stands in line no more.
   void let(entry& e, time_point now) noexcept;
-  /// How many would ask for leave if others could give it: all, or the probe alone.
-  std::size_t eager() const noexcept { return gate_.is_open() ? queue_.size() : std::size_t{1}; }
+  /// How many would ask for leave if others could give it, of those in line and so many more: all, or the probe alone.
+  std::size_t eager(std::size_t more) const noexcept { return gate_.is_open() ? queue_.size() + more : 1; }
+  std::size_t in_line() const noexcept { return queue_.size(); }
+  /// How many may dial now, besides those that were let.
+  std::size_t leaves(time_point now) const noexcept { return gate_.leaves(up_ != 0, now); }
   /// Those that were let and have not ended.
   std::size_t dialling() const noexcept { return gate_.dialling(); }
   /// @}

@@ -19,6 +19,12 @@ void headcount::want(entry& e, time_point now) noexcept {
   ++wanted_;
 }
 
+void headcount::begin_planned(entry& e) noexcept {
+  --planned_;
+  --wanted_;
+  want(e, planned_at_);
+}
+
 void headcount::unwant(entry& e) noexcept {
   leave(e);
   enter(e, stage::vacant, vacant_);
@@ -73,30 +79,37 @@ void headcount::lost_on_arrival(entry& e) noexcept {
   enter(e, stage::waiting, waiting_);
 }
 
-headcount::entry* headcount::find_unopened() noexcept {
-  if (!waiting_.empty()) return &waiting_.front();
-  return dialling_.empty() ? nullptr : &dialling_.back();
+headcount::leaver headcount::find_unopened() noexcept {
+  if (planned_ != 0) return {true, nullptr};
+  if (!waiting_.empty()) return {true, &waiting_.front()};
+  if (!dialling_.empty()) return {true, &dialling_.back()};
+  return {};
 }
 
-headcount::entry* headcount::find_unneeded(time_point now, time_point& next) noexcept {
+headcount::leaver headcount::find_unneeded(time_point now, time_point& next) noexcept {
+  if (planned_ != 0 && is_unneeded(planned_at_, limits_.idle, now, next)) return {true, nullptr};
   for (entry& e : waiting_) {
-    if (is_unneeded(e, limits_.idle, now, next)) return &e;
+    if (is_unneeded(e.needed_at_, limits_.idle, now, next)) return {true, &e};
   }
   for (entry& e : dialling_) {
     // However soon it would be given up, an attempt that has begun has its time: or else nobody who asks now and then
     // would ever have a connection.
-    if (!is_unneeded(e, limits_.attempt, now, next)) continue;
-    if (waiting_.empty()) return &e;
+    if (!is_unneeded(e.needed_at_, limits_.attempt, now, next)) continue;
+    if (planned_ != 0) {
+      e.needed_at_ = planned_at_;
+      return {true, nullptr};
+    }
+    if (waiting_.empty()) return {true, &e};
     entry& goes = waiting_.front();
     std::swap(e.needed_at_, goes.needed_at_);
-    return &goes;
+    return {true, &goes};
   }
-  return nullptr;
+  return {};
 }
 
-bool headcount::is_unneeded(entry& e, duration limit, time_point now, time_point& next) const noexcept {
-  e.needed_at_ = std::max(e.needed_at_, wished_at_);
-  return is_due(later(e.needed_at_, limit), now, next);
+bool headcount::is_unneeded(time_point& needed_at, duration limit, time_point now, time_point& next) const noexcept {
+  needed_at = std::max(needed_at, wished_at_);
+  return is_due(later(needed_at, limit), now, next);
 }
 
 void headcount::enter(entry& e, stage next, list& of_stage) noexcept {

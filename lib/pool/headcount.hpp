@@ -16,7 +16,8 @@ namespace cocp::detail {
 /// How many connections a pool has, and which ones: how many are wanted, which are to be opened, and which of those
 /// that are not open go when there are too many, or when nobody has needed them for long.
 ///
-/// A connection is to be connected, and counts as one of the pool's, from `want` to `unwant`.
+/// A connection is to be connected, and counts as one of the pool's, from `want` to `unwant`. One for which there is
+/// nothing yet is planned: it is wanted, and not open, and is made (`begin_planned`) when it may dial.
 ///
 /// Pure: it knows neither threads nor clocks. Its owner guards it, and passes times that never go back.
 class headcount {
@@ -52,6 +53,15 @@ class headcount {
     duration attempt;
   };
 
+  /// Who is to go: `unwant` it, or `unplan` one.
+  struct leaver {
+    bool is_any = false;
+    /// Null if it is planned.
+    entry* made = nullptr;
+
+    explicit operator bool() const noexcept { return is_any; }
+  };
+
   /// `least`: to keep open when nobody asks; nothing: all.
   headcount(std::size_t size, std::optional<std::size_t> least, limits l) noexcept
       : size_(size), least_(least), limits_(l) {}
@@ -63,7 +73,9 @@ class headcount {
   std::size_t min_size() const noexcept { return std::min(least_.value_or(size_), size_); }
   std::size_t wanted() const noexcept { return wanted_; }
   /// Those that are wanted and not open.
-  std::size_t opening() const noexcept { return waiting_.size() + dialling_.size() + arrived_; }
+  std::size_t opening() const noexcept { return planned_ + waiting_.size() + dialling_.size() + arrived_; }
+  /// Those of them that are planned.
+  std::size_t planned() const noexcept { return planned_; }
   /// There are too many: the next that comes back is closed rather than used again.
   bool is_surplus() const noexcept { return wanted_ > size_; }
   /// How many more there may be.
@@ -82,6 +94,20 @@ class headcount {
   /// One that is vacant; null if there is none.
   entry* find_vacant() noexcept { return vacant_.empty() ? nullptr : &vacant_.front(); }
   void want(entry& e, time_point now) noexcept;
+  /// So many more are wanted. There is room for them.
+  void plan(std::size_t n, time_point now) noexcept {
+    planned_ += n;
+    wanted_ += n;
+    planned_at_ = now;
+  }
+  /// `e`, which is vacant, is one of the planned.
+  void begin_planned(entry& e) noexcept;
+  /// One of them is not wanted any more; or none.
+  void unplan() noexcept {
+    --planned_;
+    --wanted_;
+  }
+  void unplan_all() noexcept { wanted_ -= std::exchange(planned_, 0); }
   /// It is not open.
   void unwant(entry& e) noexcept;
   void attempt_begun(entry& e) noexcept;
@@ -102,17 +128,17 @@ class headcount {
   /// \name Who goes
   /// @{
 
-  /// Of those that are not up: one that has not begun to dial, or else the one that began last; null if there is none.
-  entry* find_unopened() noexcept;
+  /// Of those that are not up: one that is planned, or has not begun to dial, or else the one that began last.
+  leaver find_unopened() noexcept;
   /// Somebody has asked for a connection.
   void wish() noexcept { wished_ = true; }
   /// The time of the look is the time of the wishes since the one before.
   void note_wishes(time_point now) noexcept {
     if (std::exchange(wished_, false)) wished_at_ = now;
   }
-  /// Of those that are not up: one that nobody has needed for long, or one in its stead that has not begun to dial;
-  /// null if there is none. When that changes for no other reason than the time is put into `next`, if it is earlier.
-  entry* find_unneeded(time_point now, time_point& next) noexcept;
+  /// Of those that are not up: one that nobody has needed for long, or one in its stead that is planned, or has not
+  /// begun to dial. When that changes for no other reason than the time is put into `next`, if it is earlier.
+  leaver find_unneeded(time_point now, time_point& next) noexcept;
   /// @}
 
  private:
@@ -121,7 +147,7 @@ class headcount {
   /// How many to keep open.
   std::size_t least(std::size_t asked) const noexcept { return std::min(std::max(min_size(), asked), size_); }
   /// True if that time has come.
-  bool is_unneeded(entry& e, duration limit, time_point now, time_point& next) const noexcept;
+  bool is_unneeded(time_point& needed_at, duration limit, time_point now, time_point& next) const noexcept;
   void enter(entry& e, stage next, list& of_stage) noexcept;
   void leave(entry& e) noexcept;
 
@@ -129,6 +155,9 @@ class headcount {
   std::optional<std::size_t> least_;
   limits limits_;
   std::size_t wanted_ = 0;
+  std::size_t planned_ = 0;
+  /// When somebody last needed as many as are planned.
+  time_point planned_at_;
   list vacant_;
   list waiting_;
   /// In the order in which they began.

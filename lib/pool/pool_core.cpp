@@ -53,14 +53,11 @@ pool_core::pool_core(asio::any_io_executor ex, connection_options connection, po
 }
 
 void pool_core::start() {
-  for (;;) {
-    {
-      const std::lock_guard lock(mutex_);
-      grow();
-      if (closed_ || to_build_ == 0) break;
-    }
-    build_slot();
+  {
+    const std::lock_guard lock(mutex_);
+    grow();
   }
+  while (build_slot()) continue;
   call_housekeeper();
 }
 
@@ -92,6 +89,7 @@ void pool_core::end_close() noexcept {
 void pool_core::begin_close(wait_list& ended) noexcept {
   closed_ = true;
   plain_put_ = false;
+  headcount_.unplan_all();
   const time_point now = env_->now();
   waiting_room_.end_all(line::lease, errc::closed, now, ended);
   waiting_room_.end_all(line::up, errc::closed, now, ended);
@@ -178,6 +176,7 @@ void pool_core::on_context_shutdown() noexcept {
     context = context_of(ex_);
     closed_ = true;
     plain_put_ = false;
+    headcount_.unplan_all();
     const time_point now = env_->now();
     for (const line l : {line::lease, line::up, line::end}) waiting_room_.end_all(l, errc::closed, now, dropped);
     outbox_.take(dropped);
@@ -227,6 +226,7 @@ cocp::stats pool_core::stats() const {
   if (create_time_) s.create_time = *create_time_;
   waiting_room_.report(s);
   dial_desk_.report(s);
+  s.queued += headcount_.planned();
   if (ledger_.is_kept()) s.use_time = ledger_.use_time();
   s.size = headcount_.size();
   s.min_size = headcount_.min_size();

@@ -200,6 +200,8 @@ class pool_core final : public wait_owner,
   void note_given(slot& s, std::source_location where) noexcept;
   /// Its stream has gone, or is about to: whoever knows first counts it, and why.
   void count_loss(slot& s, const loss& why) noexcept;
+  /// One that is planned may dial, and no slot is made for that yet.
+  bool may_build(time_point now) const noexcept;
   /// How many are up.
   std::size_t connected() const noexcept;
   /// A lease has it.
@@ -214,7 +216,15 @@ class pool_core final : public wait_owner,
   /// Somebody asks for a connection, or for so many to be open, and does not wait.
   void wish(std::size_t at_least = 0) noexcept;
   void want(slot& s) noexcept;
+  /// It, which is vacant, is one of the planned.
+  void begin_planned(slot& s) noexcept;
+  /// After `want` and `plan`: they may not come up before they are too old to be of use.
+  void look_at_unopened(time_point now) noexcept;
   void unwant(slot& s) noexcept;
+  /// One that a room has chosen.
+  void unwant(headcount::leaver l) noexcept;
+  /// After fewer are wanted.
+  void note_fewer() noexcept;
   /// True if it, or the attempt under way, is to a former address, or was to be renewed since.
   bool is_outdated(const slot& s) const noexcept { return s.edition_ != edition_; }
   bool retires(const slot& s) const noexcept;
@@ -222,12 +232,15 @@ class pool_core final : public wait_owner,
   bool must_go(const slot& s) const noexcept { return headcount_.is_surplus() || is_outdated(s) || retires(s); }
   void update_plain_put() noexcept;
 
-  /// After what has changed who may dial: lets them, and looks again when others may.
+  /// After what has changed who may dial: lets them, has those made that are planned and may, and looks again when
+  /// others may.
   void let_dial(time_point now) noexcept;
   /// One that may dial as far as this pool goes has what pools share. If not, this stands in line for it.
   bool has_share(slot& s) noexcept;
   /// What it would do with more places.
   budget::need need() const noexcept;
+  /// After that has changed: of one that stands in line for them.
+  void note_need() noexcept;
   /// The descriptor of a slot is closed, or detached: its place is for whoever of this pool dials next.
   void free_place(slot& s) noexcept;
   /// Nobody of this pool is to dial in those: they are given up.
@@ -259,8 +272,9 @@ class pool_core final : public wait_owner,
   void end_close(wait_list& ended) noexcept;
   /// Ends `lock`: all that there is is of an older edition from now on.
   void begin_edition(locked lock) noexcept;
-  /// A new slot, which is wanted if there is room. Throws `std::bad_alloc`. Only one at a time is built.
-  void build_slot();
+  /// A slot for one that is planned and may dial, new if none is vacant. False if there is none to be made now. Throws
+  /// `std::bad_alloc`. Only one at a time is built.
+  bool build_slot();
 
   /// \name The housekeeper
   /// @{
@@ -289,7 +303,7 @@ class pool_core final : public wait_owner,
   asio::any_io_executor ex_;
   alarm alarm_;
 
-  /// Grows only. A slot is made when it is wanted for the first time. Guarded by `mutex_`; they outlive the rooms,
+  /// Grows only. A slot is made when it may dial for the first time. Guarded by `mutex_`; they outlive the rooms,
   /// which have them in lists.
   std::vector<std::unique_ptr<slot>> slots_;
 
@@ -331,8 +345,8 @@ class pool_core final : public wait_owner,
   std::uint64_t edition_ = 1;
   /// The one that was made and could not be started, for lack of memory: it is the next.
   slot* unstarted_ = nullptr;
-  /// How many are missing.
-  std::size_t to_build_ = 0;
+  /// Slots that have not asked for leave to dial, which there is for them.
+  std::size_t new_ = 0;
   /// Supervisors whose loop has not ended.
   std::size_t running_ = 0;
   /// There is a housekeeper. It stays until the pool is closed, all supervisors have ended and nobody drains or is

@@ -26,8 +26,12 @@ budget::need pool_core::need() const noexcept {
   if (n.since != time_point::max() && dial_desk_.failures() != 0) {
     n.since = std::max(n.since, dial_desk_.last_failure().at);
   }
-  n.places = std::max<std::size_t>(1, std::min(dial_desk_.eager(), waiting_room_.waiting()));
+  n.places = std::max<std::size_t>(1, std::min(dial_desk_.eager(headcount_.planned()), waiting_room_.waiting()));
   return n;
+}
+
+void pool_core::note_need() noexcept {
+  if (share_ && share_->stands_in_line()) share_->waits(need());
 }
 
 void pool_core::free_place(slot& s) noexcept {

@@ -15,14 +15,15 @@ void pool_core::grow_for(std::size_t more_waiting, std::size_t at_least) noexcep
   if (closed_) return;
   const std::size_t asked = std::max(waiting_room_.most_wanted_up(), at_least);
   std::size_t n = headcount_.missing(waiting_room_.waiting() + more_waiting, asked);
-  for (headcount::entry* e = nullptr; n != 0 && (e = headcount_.find_vacant()); --n) {
-    want(slot_of(*e));
-    if (to_build_ != 0) --to_build_;
+  for (headcount::entry* e = nullptr; n != 0 && (e = headcount_.find_vacant()); --n) want(slot_of(*e));
+  if (n != 0) {
+    // For the others there are no slots yet, and none can be made here.
+    const time_point now = env_->now();
+    headcount_.plan(n, now);
+    look_at_unopened(now);
+    if (may_build(now)) due_by(duty::build, tick_);
   }
-  // For the others there are no slots yet, and none can be made here. Nor is a wish forgotten for which one is to be.
-  to_build_ = std::max(n, std::min(to_build_, headcount_.room()));
-  if (n != 0) due_by(duty::build, tick_);
-  if (share_ && share_->stands_in_line()) share_->waits(need());
+  note_need();
 }
 
 void pool_core::wish(std::size_t at_least) noexcept {
@@ -37,20 +38,50 @@ void pool_core::want(slot& s) noexcept {
   dial_desk_.count(s, true);
   update_plain_put();
   s.keeper->wake();
-  // It may not come up before it is too old to be of use.
+  look_at_unopened(now);
+}
+
+void pool_core::begin_planned(slot& s) noexcept {
+  headcount_.begin_planned(s);
+  dial_desk_.need(s);
+  dial_desk_.count(s, true);
+  s.keeper->wake();
+}
+
+bool pool_core::may_build(time_point now) const noexcept {
+  // Who stands in line for what pools share has his leave of this one.
+  const std::size_t taken = new_ + (share_ && share_->stands_in_line() ? dial_desk_.in_line() : 0);
+  return headcount_.planned() != 0 && taken < dial_desk_.leaves(now);
+}
+
+void pool_core::look_at_unopened(time_point now) noexcept {
   if (shelf_.is_timed() && agenda_.at(duty::look) == time_point::max()) {
     due_by(duty::look, later(now, shelf_.look_after()));
   }
 }
 
+void pool_core::unwant(headcount::leaver l) noexcept {
+  if (l.made) {
+    unwant(slot_of(*l.made));
+  } else {
+    headcount_.unplan();
+    note_fewer();
+    note_need();
+  }
+}
+
+void pool_core::note_fewer() noexcept {
+  if (headcount_.wanted() == 0) dial_desk_.end_downtime();
+  update_plain_put();
+}
+
 void pool_core::unwant(slot& s) noexcept {
   headcount_.unwant(s);
-  if (headcount_.wanted() == 0) dial_desk_.end_downtime();
+  note_fewer();
   if (dial_desk_.withdraw(s) || share_) let_dial(env_->now());
   dial_desk_.count(s, false);
   if (s.is_dialling()) s.keeper->drop_attempt();
   if (shelf_.end_retirement(s)) due_by(duty::age, tick_);
-  update_plain_put();
 }
 
 void pool_core::update_plain_put() noexcept {
@@ -62,23 +93,28 @@ bool pool_core::retires(const slot& s) const noexcept {
   return shelf_.retires(s, !waiting_room_.is_empty(line::lease), headcount_.size(), tick_);
 }
 
-void pool_core::build_slot() {
+bool pool_core::build_slot() {
   slot* s = nullptr;
   asio::any_io_executor ex;
   bool is_first = false;
   {
     const std::lock_guard lock(mutex_);
+    if (closed_ || !may_build(env_->now())) return false;
+    if (headcount::entry* const vacant = headcount_.find_vacant()) {
+      begin_planned(slot_of(*vacant));
+      return true;
+    }
     ex = ex_;
     s = unstarted_;
     is_first = !create_time_;
   }
-  if (!ex) return;
+  if (!ex) return false;
   std::unique_ptr<slot> fresh = s ? nullptr : std::make_unique<slot>(*this, ex);
   std::unique_ptr<histogram> create_time = is_first ? std::make_unique<histogram>() : nullptr;
   {
     const std::lock_guard lock(mutex_);
     // Whoever closes stops all that he finds: none may come behind him.
-    if (closed_) return;
+    if (closed_) return false;
     if (create_time) create_time_ = std::move(create_time);
     if (fresh) {
       s = fresh.get();
@@ -102,8 +138,12 @@ void pool_core::build_slot() {
   const std::lock_guard lock(mutex_);
   unstarted_ = nullptr;
   headcount_.add(*s);
-  if (to_build_ != 0) --to_build_;
-  if (!closed_ && headcount_.room() != 0) want(*s);
+  if (headcount_.planned() == 0) return true;
+  begin_planned(*s);
+  // Behind this it asks in any case, be it wanted or not.
+  s->is_new_ = true;
+  ++new_;
+  return true;
 }
 
 void pool_core::resize(std::size_t n) {
@@ -117,8 +157,8 @@ void pool_core::resize(std::size_t n) {
   grow();
   update_plain_put();
   while (!closed_ && headcount_.is_surplus()) {
-    if (headcount::entry* const unopened = headcount_.find_unopened()) {
-      unwant(slot_of(*unopened));
+    if (const headcount::leaver unopened = headcount_.find_unopened()) {
+      unwant(unopened);
       continue;
     }
     shelf::entry* const idle = shelf_.find_oldest();

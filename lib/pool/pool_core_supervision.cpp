@@ -26,13 +26,18 @@ std::shared_ptr<const std::string> keep_words(std::string_view words) noexcept {
 
 time_point pool_core::slot_may_dial(slot& s, time_point now) noexcept {
   const std::lock_guard lock(mutex_);
+  if (std::exchange(s.is_new_, false)) --new_;
   // It is too many, and the first to go: a lease's, if it is one, is when it comes back.
   if (s.is_counted() && headcount_.is_surplus() && s.owner() == slot_owner::supervisor) unwant(s);
   // It has no descriptor any more. What it has been let dial with is another matter.
   if (share_ && !s.may_begin()) free_place(s);
   const bool asks = s.is_counted() && dial_desk_.ask(s);
   if (asks || share_) let_dial(now);
-  if (!s.is_counted()) return time_point::max();
+  if (!s.is_counted()) {
+    // Another may have its leave.
+    if (may_build(now)) due_by(duty::build, now);
+    return time_point::max();
+  }
   if (!dial_desk_.begin(s)) return time_point::max();
   headcount_.attempt_begun(s);
   s.to_ = to_;
@@ -58,6 +63,7 @@ void pool_core::let_dial(time_point now) noexcept {
     if (!is_refused) share_->settle();
     give_up_places();
   }
+  if (may_build(now)) due_by(duty::build, now);
   due_at(duty::gate, dial_desk_.next_time(now));
   update_plain_put();
 }

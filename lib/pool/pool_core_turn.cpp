@@ -97,10 +97,9 @@ void pool_core::build_slots() noexcept {
     {
       const std::lock_guard lock(mutex_);
       agenda_.take(duty::build, tick_);
-      if (closed_ || to_build_ == 0) return;
     }
     try {
-      build_slot();
+      if (!build_slot()) return;
     } catch (...) {
       // For lack of memory, or its executor refuses it.
       const std::lock_guard lock(mutex_);
@@ -118,9 +117,9 @@ void pool_core::look_at_idle() noexcept {
     std::size_t spare = headcount_.spare(waiting_room_.most_wanted_up());
     // When nobody waits any more there is another look: see note_departures.
     while (spare != 0 && waiting_room_.is_empty(line::lease)) {
-      headcount::entry* const unneeded = headcount_.find_unneeded(tick_, found.next);
+      const headcount::leaver unneeded = headcount_.find_unneeded(tick_, found.next);
       if (!unneeded) break;
-      unwant(slot_of(*unneeded));
+      unwant(unneeded);
       --spare;
     }
     shelf_.look(spare, headcount_.wanted(), tick_, found);

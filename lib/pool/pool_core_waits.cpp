@@ -156,7 +156,7 @@ void pool_core::note_departures() noexcept {
     headcount_.wish();
     if (shelf_.is_timed() && headcount_.opening() != 0) due_by(duty::look, next_look);
   }
-  if (share_ && share_->stands_in_line()) share_->waits(need());
+  note_need();
   // Connections may have been kept for it.
   if (waiting_room_.has_let_go() && shelf_.is_timed()) due_by(duty::look, next_look);
 }

@@ -70,6 +70,8 @@ class slot final : public connection,
   bool has_place_ = false;
   /// It is being closed to leave that to another pool.
   bool makes_room_ = false;
+  /// It is new, and has not asked for leave to dial.
+  bool is_new_ = false;
   /// What its supervisor is to run, while a hook owns it.
   const handshake* hook_ = nullptr;
   /// @}

@@ -350,6 +350,7 @@ std::optional<time_point> fake_network::next_timer() const {
 
 asio::any_io_executor fake_network::make_serial(const asio::any_io_executor& ex) {
   const failing_allocations::spare s;
+  ++strands;
   return environment::make_serial(ex);
 }
 

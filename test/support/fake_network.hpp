@@ -118,6 +118,8 @@ class fake_network final : public detail::environment, public std::enable_shared
   std::size_t sockets = 0;
   /// Those of them that have not connected yet.
   std::size_t connecting = 0;
+  /// The executors that were made to run one thing at a time: one for each connection.
+  std::size_t strands = 0;
   /// @}
 
   /// The attempts that hang, in the order in which they began, by their place in `attempts`, from 1.

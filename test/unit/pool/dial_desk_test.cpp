@@ -94,6 +94,22 @@ BOOST_AUTO_TEST_CASE(lets_another_in_when_one_does_not_use_its_leave) {
   BOOST_TEST(!desk.begin(e[0]));
 }
 
+BOOST_AUTO_TEST_CASE(says_how_many_more_may_dial_behind_those_in_line) {
+  BOOST_TEST(desk.leaves({}) == 1u);
+  desk.ask(e[0]);
+  let_in({});
+  BOOST_TEST(desk.leaves({}) == 0u, "one tries");
+  desk.begin(e[0]);
+  desk.connected(e[0], false, {});
+  desk.up(e[0]);
+  BOOST_TEST(desk.leaves({}) == 2u);
+  desk.ask(e[1]);
+  let_in({});
+  BOOST_TEST(desk.leaves({}) == 1u, "who may has not begun");
+  desk.withdraw(e[1]);
+  BOOST_TEST(desk.leaves({}) == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(lets_nobody_dial_another_endpoint_than_it_was_let) {
   desk.ask(e[0]);
   let_in({});

@@ -70,15 +70,15 @@ BOOST_AUTO_TEST_CASE(has_too_many_after_it_was_made_smaller_until_they_go) {
 }
 
 BOOST_AUTO_TEST_CASE(gives_up_one_that_has_not_begun_and_else_the_one_that_began_last) {
-  BOOST_TEST((count.find_unopened() == nullptr));
+  BOOST_TEST(!count.find_unopened());
   for (auto* one : {&e[0], &e[1], &e[2]}) count.want(*one, {});
   count.attempt_begun(e[1]);
   count.attempt_begun(e[0]);
-  BOOST_TEST((count.find_unopened() == &e[2]));
+  BOOST_TEST((count.find_unopened().made == &e[2]));
   count.connected(e[2], {});
-  BOOST_TEST((count.find_unopened() == &e[0]), "what is up is not given up");
+  BOOST_TEST((count.find_unopened().made == &e[0]), "what is up is not given up");
   count.attempt_ended(e[0]);
-  BOOST_TEST((count.find_unopened() == &e[0]));
+  BOOST_TEST((count.find_unopened().made == &e[0]));
   count.lost_on_arrival(e[2]);
   BOOST_TEST(count.opening() == 3u);
 }
@@ -88,14 +88,14 @@ BOOST_AUTO_TEST_CASE(gives_up_what_nobody_has_needed_for_long_and_gives_what_has
   count.want(e[1], time_point(5s));
   count.attempt_begun(e[0]);
   time_point next = time_point::max();
-  BOOST_TEST((count.find_unneeded(time_point(14s), next) == nullptr));
+  BOOST_TEST(!count.find_unneeded(time_point(14s), next));
   BOOST_TEST((next == time_point(15s)));
-  BOOST_TEST((count.find_unneeded(time_point(15s), next) == &e[1]));
+  BOOST_TEST((count.find_unneeded(time_point(15s), next).made == &e[1]));
   count.unwant(e[1]);
   next = time_point::max();
-  BOOST_TEST((count.find_unneeded(time_point(15s), next) == nullptr));
+  BOOST_TEST(!count.find_unneeded(time_point(15s), next));
   BOOST_TEST((next == time_point(20s)));
-  BOOST_TEST((count.find_unneeded(time_point(20s), next) == &e[0]));
+  BOOST_TEST((count.find_unneeded(time_point(20s), next).made == &e[0]));
 }
 
 BOOST_AUTO_TEST_CASE(lets_one_that_has_not_begun_go_in_the_stead_of_one_that_has) {
@@ -103,10 +103,10 @@ BOOST_AUTO_TEST_CASE(lets_one_that_has_not_begun_go_in_the_stead_of_one_that_has
   count.attempt_begun(e[0]);
   count.want(e[1], time_point(15s));
   time_point next = time_point::max();
-  BOOST_TEST((count.find_unneeded(time_point(20s), next) == &e[1]));
+  BOOST_TEST((count.find_unneeded(time_point(20s), next).made == &e[1]));
   count.unwant(e[1]);
-  BOOST_TEST((count.find_unneeded(time_point(34s), next) == nullptr), "it was needed when the other was");
-  BOOST_TEST((count.find_unneeded(time_point(35s), next) == &e[0]));
+  BOOST_TEST(!count.find_unneeded(time_point(34s), next), "it was needed when the other was");
+  BOOST_TEST((count.find_unneeded(time_point(35s), next).made == &e[0]));
 }
 
 BOOST_AUTO_TEST_CASE(takes_a_wish_for_a_need_at_the_next_look) {
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(takes_a_wish_for_a_need_at_the_next_look) {
   count.note_wishes(time_point(9s));
   count.note_wishes(time_point(12s));
   time_point next = time_point::max();
-  BOOST_TEST((count.find_unneeded(time_point(18s), next) == nullptr));
+  BOOST_TEST(!count.find_unneeded(time_point(18s), next));
   BOOST_TEST((next == time_point(19s)));
 }
 
@@ -141,9 +141,9 @@ BOOST_AUTO_TEST_CASE(gives_one_its_time_that_was_dialled_in_a_lease_and_then_put
   open(e[0], time_point(0s));
   count.want(e[1], time_point(9s));
   count.gone(e[0], true, time_point(0s));
-  BOOST_TEST((count.find_unopened() == &e[1]));
+  BOOST_TEST((count.find_unopened().made == &e[1]));
   time_point next = time_point::max();
-  BOOST_TEST((count.find_unneeded(time_point(18s), next) == nullptr));
+  BOOST_TEST(!count.find_unneeded(time_point(18s), next));
 }
 
 BOOST_AUTO_TEST_CASE(leaves_one_that_is_dialled_in_a_lease_open) {
@@ -151,7 +151,60 @@ BOOST_AUTO_TEST_CASE(leaves_one_that_is_dialled_in_a_lease_open) {
   count.attempt_begun(e[0]);
   count.attempt_ended(e[0]);
   BOOST_TEST(count.opening() == 0u);
-  BOOST_TEST((count.find_unopened() == nullptr));
+  BOOST_TEST(!count.find_unopened());
+}
+
+BOOST_AUTO_TEST_CASE(counts_the_planned_as_wanted_and_not_open) {
+  count.plan(2, {});
+  BOOST_TEST(count.wanted() == 2u);
+  BOOST_TEST(count.opening() == 2u);
+  BOOST_TEST(count.missing(2, 0) == 0u);
+  BOOST_TEST(count.missing(3, 0) == 1u);
+  count.begin_planned(e[0]);
+  BOOST_TEST(count.planned() == 1u);
+  BOOST_TEST(count.wanted() == 2u);
+  BOOST_TEST(count.opening() == 2u);
+  BOOST_TEST(e[0].is_counted());
+  count.unplan_all();
+  BOOST_TEST(count.planned() == 0u);
+  BOOST_TEST(count.wanted() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_the_planned_first) {
+  count.want(e[0], {});
+  count.plan(1, {});
+  const headcount::leaver first = count.find_unopened();
+  BOOST_TEST((first && !first.made));
+  count.unplan();
+  BOOST_TEST((count.find_unopened().made == &e[0]));
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_the_planned_that_nobody_has_needed_for_long) {
+  count.plan(1, time_point(0s));
+  count.plan(1, time_point(2s));
+  time_point next = time_point::max();
+  BOOST_TEST(!count.find_unneeded(time_point(11s), next));
+  BOOST_TEST((next == time_point(12s)));
+  BOOST_TEST((count.find_unneeded(time_point(12s), next) && !count.find_unneeded(time_point(12s), next).made));
+}
+
+BOOST_AUTO_TEST_CASE(lets_a_planned_one_go_in_the_stead_of_one_that_has_begun) {
+  count.want(e[0], time_point(0s));
+  count.attempt_begun(e[0]);
+  count.plan(1, time_point(15s));
+  time_point next = time_point::max();
+  BOOST_TEST((count.find_unneeded(time_point(20s), next) && !count.find_unneeded(time_point(20s), next).made));
+  count.unplan();
+  BOOST_TEST(!count.find_unneeded(time_point(34s), next), "it was needed when the other was");
+  BOOST_TEST((count.find_unneeded(time_point(35s), next).made == &e[0]));
+}
+
+BOOST_AUTO_TEST_CASE(takes_the_need_of_the_planned_along) {
+  count.plan(1, time_point(3s));
+  count.begin_planned(e[0]);
+  time_point next = time_point::max();
+  BOOST_TEST(!count.find_unneeded(time_point(12s), next));
+  BOOST_TEST((next == time_point(13s)));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -115,6 +115,34 @@ BOOST_AUTO_TEST_CASE(that_answers_nothing_costs_one_attempt_for_each_timeout_and
   BOOST_TEST(w.pool->stats().connected == size);
 }
 
+BOOST_AUTO_TEST_CASE(makes_one_place_while_it_lasts_and_the_others_when_it_is_over) {
+  pool_world w({.size = 500});
+  w.net().default_result = connect_result::refused;
+  w.advance(60s);
+  BOOST_TEST(w.net().strands == 1u);
+  const auto s = w.pool->stats();
+  BOOST_TEST(s.wanted == 500u);
+  BOOST_TEST(s.queued + s.connecting == 500u);
+  w.net().default_result = connect_result::accepted;
+  w.advance(5s);
+  BOOST_TEST(w.pool->stats().connected == 500u);
+  BOOST_TEST(w.net().strands == 500u);
+}
+
+BOOST_AUTO_TEST_CASE(makes_no_more_places_than_may_dial) {
+  pool_world w({.size = 500, .max_dialling = 4});
+  w.net().next_results = {connect_result::accepted};
+  w.net().default_result = connect_result::hangs;
+  w.advance(1s);
+  BOOST_TEST(w.net().connecting == 4u);
+  BOOST_TEST(w.net().strands == 5u);
+  BOOST_TEST(w.pool->stats().queued == 495u);
+  w.net().default_result = connect_result::accepted;
+  w.net().answer(connect_result::accepted);
+  w.settle();
+  BOOST_TEST(w.pool->stats().connected == 497u, "those that hang have three of four");
+}
+
 BOOST_AUTO_TEST_CASE(no_more_than_max_dialling_connect_at_once) {
   // Each takes a round trip.
   unsigned under_way = 0;
