@@ -1,7 +1,8 @@
 // Copyright (c) 2026 The cocp authors
 // SPDX-License-Identifier: BSL-1.0
 
-// What a pool, a place in it, an idle connection and a waiter take of the heap, beside a plain socket.
+// What a pool, a place in it, an idle connection and a waiter take of the heap, beside a plain socket. With --check it
+// fails if that is more than it may be.
 #include "echo_server.hpp"
 #include "free_port.hpp"
 #include "server_process.hpp"
@@ -20,6 +21,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <malloc.h>
@@ -45,13 +47,22 @@ double each(std::size_t before, std::size_t n) {
   return (static_cast<double>(heap()) - static_cast<double>(before)) / static_cast<double>(n);
 }
 
-void print(const char* what, double bytes) { std::printf("%-44s %7.0f bytes\n", what, bytes); }
+/// True if it is not more than `most`.
+bool print(const char* what, double bytes, double most = 1e9) {
+  const bool is_well = bytes <= most;
+  std::printf("%-44s %7.0f bytes", what, bytes);
+  if (!is_well) std::printf(", more than %.0f", most);
+  std::puts("");
+  return is_well;
+}
 
 cocp::pool_options sized(std::size_t size, std::size_t least) {
   return {.size = size, .min_size = least, .max_dialling = 256};
 }
 
-void measure(const tcp::endpoint& server, const std::string& address, const std::string& nobody) {
+/// True if nothing takes more than it may.
+bool measure(const tcp::endpoint& server, const std::string& address, const std::string& nobody) {
+  bool is_well = true;
   asio::io_context io{1};
   {
     // The context's services, and what Asio keeps for the next time.
@@ -66,7 +77,7 @@ void measure(const tcp::endpoint& server, const std::string& address, const std:
     pools.reserve(many);
     for (std::size_t i = 0; i < many; ++i) pools.push_back(std::make_unique<cocp::pool>(io, address, sized(10, 0)));
     settle(io);
-    print("a pool of 10 with min_size 0", each(before, many));
+    is_well &= print("a pool of 10 with min_size 0", each(before, many), 4096);
     for (auto& p : pools) p->close();
     settle(io);
   }
@@ -76,7 +87,7 @@ void measure(const tcp::endpoint& server, const std::string& address, const std:
     const std::size_t before = heap();
     asio::co_spawn(io, pool.ready(many), [](std::exception_ptr) {});
     settle(io);
-    print("a place that waits for leave to dial", each(before, many));
+    is_well &= print("a place that waits for leave to dial", each(before, many), 1024);
     pool.close();
     settle(io);
   }
@@ -97,7 +108,7 @@ void measure(const tcp::endpoint& server, const std::string& address, const std:
     settle(io);
     const double idle = each(before, many);
     print("an idle connection", idle);
-    print("  of that beyond the socket", idle - raw);
+    is_well &= print("  of that beyond the socket", idle - raw, 2560);
     std::vector<cocp::lease> leases;
     leases.reserve(many);
     for (std::size_t i = 0; i < many; ++i) leases.push_back(pool.try_get());
@@ -108,14 +119,17 @@ void measure(const tcp::endpoint& server, const std::string& address, const std:
     pool.close();
     settle(io);
   }
+  return is_well;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   bench::serve_if_asked(argc, argv);
-  if (argc > 1) {
-    std::cerr << "usage: cocp-memory\nbytes of the heap of a pool, a place, an idle connection and a waiter\n";
+  const bool check = argc == 2 && std::string_view(argv[1]) == "--check";
+  if (argc > 1 && !check) {
+    std::cerr
+        << "usage: cocp-memory [--check]\nbytes of the heap of a pool, a place, an idle connection and a waiter\n";
     return 2;
   }
   try {
@@ -123,7 +137,8 @@ int main(int argc, char** argv) {
     bench::server_process server(bench::echo_server(port));
     server.start_now();
     const tcp::endpoint at(asio::ip::address_v4::loopback(), port);
-    measure(at, "127.0.0.1:" + std::to_string(port), "127.0.0.1:" + std::to_string(bench::free_port()));
+    const std::string nobody = "127.0.0.1:" + std::to_string(bench::free_port());
+    if (!measure(at, "127.0.0.1:" + std::to_string(port), nobody) && check) return EXIT_FAILURE;
   } catch (const std::exception& e) {
     std::cerr << "cocp-memory: " << e.what() << '\n';
     return EXIT_FAILURE;
