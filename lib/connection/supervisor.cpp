@@ -516,11 +516,11 @@ void supervisor::on_watchdog(unsigned epoch, error_code ec) {
   {
     const std::lock_guard lock(watchdog_mutex_);
     if (epoch != epoch_) return;
-    // They are part of what ends them.
-    if (work_->words_end && env_->now() < *work_->words_end && watchdog_) {
-      set_watchdog(*work_->words_end);
-      return;
-    }
+  }
+  // They are part of what ends them.
+  if (work_->words_end && env_->now() < *work_->words_end) {
+    watch_on(epoch, *work_->words_end);
+    return;
   }
   error_code& verdict = work_->verdict;
   if (!verdict) verdict = stopping() ? error_code(errc::closed) : ec ? ec : error_code(errc::timed_out);
@@ -534,11 +534,15 @@ void supervisor::on_watchdog(unsigned epoch, error_code ec) {
     work_->cancel.emit(asio::cancellation_type::terminal);
   } catch (const std::bad_alloc&) {
     // It may not have reached what the attempt waits on.
-    do_or_wait([&] {
-      const std::lock_guard lock(watchdog_mutex_);
-      if (epoch == epoch_ && watchdog_) set_watchdog(later(env_->now(), redelivery_pause));
-    });
+    watch_on(epoch, later(env_->now(), redelivery_pause));
   }
+}
+
+void supervisor::watch_on(unsigned epoch, time_point t) noexcept {
+  do_or_wait([&] {
+    const std::lock_guard lock(watchdog_mutex_);
+    if (epoch == epoch_ && watchdog_) set_watchdog(t);
+  });
 }
 
 bool supervisor::stop() noexcept {

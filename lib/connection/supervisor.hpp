@@ -195,6 +195,8 @@ class supervisor final : public channel_owner,
   error_code end_watchdog() noexcept;
   /// `ec` is set if the watch was ended before its time.
   void on_watchdog(unsigned epoch, error_code ec);
+  /// It has struck, and is to strike again, however long it takes to set it.
+  void watch_on(unsigned epoch, time_point t) noexcept;
 
   void note_stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }

@@ -50,6 +50,8 @@ class trial {
   /// The context is to go as soon as one has failed.
   bool abrupt = false;
   bool closed = false;
+  /// Of the pool that is to be made.
+  cocp::handshake on_close;
   /// Attempts, and hooks, that are said to have taken too long.
   unsigned timeouts = 0;
   /// What a scenario has found.
@@ -81,6 +83,7 @@ class trial {
                                     timeouts += e.error == errc::timed_out;
                                   }};
     if (options.on_return) dial.on_connect = greet;
+    dial.on_close = on_close;
     pool_.emplace(world_.io(), std::move(dial), options);
   }
 
@@ -357,6 +360,30 @@ void closed_while_hooks_run(trial& t) {
   t.go(10ms);
 }
 
+void last_words(trial& t) {
+  t.w().net().on_accept = [](fake_peer& p) { p.send("ok"); };
+  t.on_close = greet;
+  t.make({.size = 2, .allow_unread = true});
+  t.go(10ms);
+  t.pool().renew();
+  t.go(10ms);
+  t.closed = true;
+  t.pool().close();
+  t.go(10ms);
+}
+
+// They have their second, though their supervisor is to end.
+void closed_while_last_words_hang(trial& t) {
+  t.on_close = greet;
+  t.make({.size = 1});
+  t.go(10ms);
+  t.pool().renew();
+  t.go(10ms);
+  t.closed = true;
+  t.pool().close();
+  t.go(10ms);
+}
+
 struct scenario {
   const char* name;
   void (*run)(trial&);
@@ -385,6 +412,8 @@ const scenario scenarios[] = {
     SCENARIO(closed),
     SCENARIO(closed_while_an_attempt_hangs),
     SCENARIO(closed_while_hooks_run),
+    SCENARIO(last_words),
+    SCENARIO(closed_while_last_words_hang),
 };
 #undef SCENARIO
 
