@@ -11,9 +11,9 @@
 
 namespace cocp::detail {
 
-shared_budget::shared_budget(const asio::any_io_executor& ex, environment& env, std::size_t max_connections,
-                             std::size_t max_dialling)
-    : bell(ex, env),
+shared_budget::shared_budget(const asio::any_io_executor& ex, environment& env, alarm::sleeper& who,
+                             std::size_t max_connections, std::size_t max_dialling)
+    : bell(ex, env, who, nullptr),
       budget_(max_connections, max_dialling),
       is_bounded_(max_connections != static_cast<std::size_t>(-1)) {}
 

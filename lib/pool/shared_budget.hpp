@@ -48,7 +48,8 @@ class shared_budget {
     pool_core& whose_;
   };
 
-  shared_budget(const asio::any_io_executor& ex, environment& env, std::size_t max_connections,
+  /// `who` sleeps on the bell.
+  shared_budget(const asio::any_io_executor& ex, environment& env, alarm::sleeper& who, std::size_t max_connections,
                 std::size_t max_dialling);
 
   /// The pool whose turn it is to ask again; null if nobody's.

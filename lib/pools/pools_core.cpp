@@ -7,13 +7,9 @@
 #include "net/check_options.hpp"
 #include "pool/check_options.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-
 #include <algorithm>
-#include <exception>
 #include <mutex>
 #include <new>
-#include <thread>
 #include <utility>
 
 namespace cocp::detail {
@@ -77,16 +73,13 @@ pools_core::pools_core(asio::any_io_executor ex, connection_options each, pool_o
       of_each_(common(std::move(of_each))),
       options_(checked_bounds(all, of_each_)),
       env_(context_service::of(ex).environment()),
-      budget_(std::make_shared<shared_budget>(ex, *env_, options_.max_connections, options_.max_dialling)),
+      budget_(std::make_shared<shared_budget>(ex, *env_, static_cast<alarm::sleeper&>(*this), options_.max_connections,
+                                              options_.max_dialling)),
       ex_(std::move(ex)) {
   context_service::of(ex_).add(*this);
 }
 
-void pools_core::start() {
-  asio::co_spawn(ex_, keep_house(shared_from_this()), [](std::exception_ptr e) {
-    if (e) std::rethrow_exception(e);
-  });
-}
+void pools_core::start() { budget_->bell.begin(shared_from_this()); }
 
 // Somebody asks.
 
@@ -202,25 +195,15 @@ void pools_core::check_by(kept_pool& p, time_point t) noexcept {
 
 // In its own time.
 
-asio::awaitable<void> pools_core::keep_house(std::shared_ptr<pools_core> self) {
-  const auto kept = std::move(self);
-  // Nothing of this runs inside whoever called it.
-  time_point next = env_->now();
-  for (bool sleepless = false;;) {
-    bool slept = true;
-    try {
-      co_await budget_->bell.wait_until(next);
-    } catch (const std::bad_alloc&) {
-      // To sleep takes a coroutine frame.
-      slept = false;
-    }
-    if (std::exchange(sleepless, !slept) && !slept) std::this_thread::sleep_for(redelivery_pause);
-    next = turn();
+void pools_core::on_alarm(std::shared_ptr<void> keep) noexcept {
+  time_point next = turn();
+  {
     const std::lock_guard lock(mutex_);
-    if (closed_) co_return;
+    if (closed_) return;
     next = std::min(next, by_check_.empty() ? time_point::max() : by_check_.begin()->check_at);
     sleeps_until_ = next;
   }
+  budget_->bell.sleep_until(next, std::move(keep));
 }
 
 time_point pools_core::turn() noexcept {
@@ -341,12 +324,13 @@ asio::any_io_executor pools_core::get_executor() const noexcept {
 }
 
 void pools_core::on_context_shutdown() noexcept {
+  // The last to go.
+  const std::shared_ptr<void> kept = budget_->bell.shutdown();
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     ex_ = asio::any_io_executor();
   }
-  budget_->bell.shutdown();
 }
 
 }  // namespace cocp::detail

@@ -3,12 +3,13 @@
 #pragma once
 
 #include "base/adaptive_mutex.hpp"
+#include "base/alarm.hpp"
 #include "net/context_service.hpp"
 #include "pool/pool_core.hpp"
 
 #include <cocp/pools.hpp>
 
-#include <boost/asio/awaitable.hpp>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
 
@@ -51,7 +52,9 @@ struct kept_pool : boost::intrusive::list_base_hook<boost::intrusive::tag<struct
 ///
 /// Mutexes are taken in this order: this one's, a pool's, the budget's. Not under this one's: making and starting a
 /// pool, closing its streams, destroying one.
-class pools_core final : public shutdown_target, public std::enable_shared_from_this<pools_core> {
+class pools_core final : public shutdown_target,
+                         private alarm::sleeper,
+                         public std::enable_shared_from_this<pools_core> {
  public:
   pools_core(asio::any_io_executor ex, connection_options each, pool_options of_each, pools_options all);
 
@@ -112,7 +115,7 @@ class pools_core final : public shutdown_target, public std::enable_shared_from_
 
   /// \name The housekeeper
   /// @{
-  asio::awaitable<void> keep_house(std::shared_ptr<pools_core> self);
+  void on_alarm(std::shared_ptr<void> keep) noexcept override;
   /// The time of the next turn.
   time_point turn() noexcept;
   /// Looks at the next that may be unused. False if none is due; then `next` may be when to try again.
