@@ -3,6 +3,7 @@
 
 #include "support/nginx_server.hpp"
 
+#include "support/eventually.hpp"
 #include "support/start_server.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
@@ -25,9 +26,11 @@ std::string program() {
 }  // namespace
 
 nginx_server::nginx_server(options o) : options_(std::move(o)) {
-  // One process, so that a SIGKILL ends all of it. The names of files are relative to the directory.
+  // One process, if there need not be two, so that a SIGKILL ends all of it. The names of files are relative to the
+  // directory, which nobody else may write to.
   std::ofstream conf(directory_.path() / "conf");
-  conf << "daemon off;\nmaster_process off;\npid pid;\nerror_log log;\n"
+  conf << (options_.worker ? "user root;\nmaster_process on;\n" : "master_process off;\n")
+       << "daemon off;\npid pid;\nerror_log log;\n"
        << "events {}\n"
        << "http {\n"
        << "  access_log off;\n"
@@ -49,7 +52,13 @@ nginx_server::nginx_server(options o) : options_(std::move(o)) {
   start();
 }
 
-void nginx_server::kill() { process_.reset(); }
+void nginx_server::kill() {
+  if (process_ && options_.worker) {
+    process_->signal(SIGTERM);
+    process_->wait(patience);
+  }
+  process_.reset();
+}
 
 void nginx_server::start() {
   // A Unix socket stays when its listener is killed, and then cannot be bound.
@@ -58,7 +67,8 @@ void nginx_server::start() {
   std::vector<boost::asio::generic::stream_protocol::endpoint> at{
       plain_.endpoint(), boost::asio::local::stream_protocol::endpoint(socket())};
   if (options_.tls) at.emplace_back(tls_.endpoint());
-  process_ = start_server({program(), "-p", directory_.path(), "-c", "conf", "-e", "log"}, at, log);
+  process_ = start_server({program(), "-p", directory_.path(), "-c", "conf", "-e", "log"}, at, log,
+                          options_.worker ? SIGTERM : SIGKILL);
 }
 
 }  // namespace cocp::test

@@ -7,6 +7,7 @@
 #include "support/reserved_port.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,12 +23,18 @@ class nginx_server {
     std::string directives{};
     /// With which it does TLS too.
     std::optional<key_pair> tls{};
+    /// With a process that does the work and one that starts it, as `reload` needs them. `kill` is a SIGTERM then:
+    /// after a SIGKILL the worker would live on.
+    bool worker = false;
   };
 
   /// Started, and accepting connections.
   /// \throws std::exception when there is no nginx, or it does not come up
   nginx_server() : nginx_server(options{}) {}
   explicit nginx_server(options o);
+  ~nginx_server() { kill(); }
+  nginx_server(const nginx_server&) = delete;
+  nginx_server& operator=(const nginx_server&) = delete;
 
   /// As in "127.0.0.1:12345".
   std::string address() const { return plain_.address(); }
@@ -41,6 +48,9 @@ class nginx_server {
   void kill();
   /// Accepting connections when this returns. \throws as the constructor
   void start();
+  /// As `nginx -s reload`: another worker takes over, and this one closes its idle connections, answers what it was
+  /// asked, and ends. Under way when this returns; `$pid` in an answer is the worker's.
+  void reload() { process_->signal(SIGHUP); }
 
  private:
   std::string socket() const { return directory_.path() / "socket"; }

@@ -19,8 +19,8 @@ namespace {
 
 // The child's side of the fork. Only async-signal-safe calls, since the parent may have threads (fork(2)); `failure` is
 // the end of a pipe that exec closes.
-[[noreturn]] void become(char* const* argv, const char* output, pid_t parent, int failure) {
-  const bool alone = ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent;
+[[noreturn]] void become(char* const* argv, const char* output, pid_t parent, int last_signal, int failure) {
+  const bool alone = ::prctl(PR_SET_PDEATHSIG, last_signal) == 0 && ::getppid() == parent;
   bool ready = alone && ::dup2(failure, 3) == 3 && ::fcntl(3, F_SETFD, FD_CLOEXEC) == 0 &&
                ::syscall(SYS_close_range, 4U, UINT_MAX, 0U) == 0;
   if (ready && *output != '\0') {
@@ -35,7 +35,7 @@ namespace {
 
 }  // namespace
 
-process::process(std::vector<std::string> argv, const std::string& output) {
+process::process(std::vector<std::string> argv, const std::string& output, int last_signal) {
   std::vector<char*> pointers;
   for (std::string& argument : argv) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
@@ -44,7 +44,7 @@ process::process(std::vector<std::string> argv, const std::string& output) {
   system_call("pipe2", ::pipe2(failure, O_CLOEXEC));
   const pid_t parent = ::getpid();
   id_ = ::fork();
-  if (id_ == 0) become(pointers.data(), output.c_str(), parent, failure[1]);
+  if (id_ == 0) become(pointers.data(), output.c_str(), parent, last_signal, failure[1]);
   ::close(failure[1]);
   int error = 0;
   const bool failed = id_ == -1 || ::read(failure[0], &error, sizeof error) != 0;

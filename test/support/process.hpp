@@ -13,14 +13,14 @@
 namespace cocp::test {
 
 /// A program run as a child. It inherits no descriptor but the standard ones, since Asio's sockets are not closed on
-/// exec and a copy of one in a child would keep its connection open. It gets a SIGKILL when the thread that started it
-/// ends, so that it outlives no test that crashes.
+/// exec and a copy of one in a child would keep its connection open. It gets a signal when the thread that started it
+/// ends, so that it outlives no test that crashes: SIGKILL, unless it has children of its own to end.
 class process {
  public:
   /// Runs `argv`, looked up in PATH. What it prints goes to the file `output`; an empty name leaves it where the
   /// parent's goes.
   /// \throws boost::system::system_error when it cannot be run
-  explicit process(std::vector<std::string> argv, const std::string& output = {});
+  explicit process(std::vector<std::string> argv, const std::string& output = {}, int last_signal = SIGKILL);
   /// SIGKILL, unless it was waited for.
   ~process();
   process(const process&) = delete;

@@ -28,9 +28,9 @@ bool accepts(const boost::asio::generic::stream_protocol::endpoint& at) {
 
 std::unique_ptr<process> start_server(std::vector<std::string> argv,
                                       const std::vector<boost::asio::generic::stream_protocol::endpoint>& at,
-                                      const std::string& log) {
+                                      const std::string& log, int last_signal) {
   const std::string name = argv.front();
-  auto started = std::make_unique<process>(std::move(argv), log);
+  auto started = std::make_unique<process>(std::move(argv), log, last_signal);
   const auto limit = std::chrono::steady_clock::now() + patience;
   for (const auto& each : at) {
     while (!accepts(each)) {

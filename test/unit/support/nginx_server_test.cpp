@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include "support/nginx_server.hpp"
+#include "support/eventually.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -11,6 +12,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <chrono>
+#include <csignal>
 #include <string>
 
 namespace asio = boost::asio;
@@ -80,6 +82,22 @@ BOOST_AUTO_TEST_CASE(it_comes_back_at_the_same_addresses) {
   BOOST_TEST(fetch(server, "/").ends_with("\r\n\r\nGET /"));
   BOOST_TEST(
       fetch<asio::local::stream_protocol::socket>(server.unix_address().substr(5), "/").ends_with("\r\n\r\nGET /"));
+}
+
+BOOST_AUTO_TEST_CASE(reloaded_it_has_another_worker_and_killed_none) {
+  nginx_server server({.directives = "location = /worker { return 200 $pid; }", .worker = true});
+  const auto worker = [&] {
+    const std::string answer = fetch(server, "/worker");
+    return std::stoi(answer.substr(answer.find("\r\n\r\n") + 4));
+  };
+  const auto is_gone = [](int id) { return eventually_blocking([id] { return ::kill(id, 0) == -1; }); };
+  const int first = worker();
+  server.reload();
+  BOOST_TEST(eventually_blocking([&] { return worker() != first; }));
+  BOOST_TEST(is_gone(first));
+  const int second = worker();
+  server.kill();
+  BOOST_TEST(is_gone(second));
 }
 
 BOOST_AUTO_TEST_CASE(a_directive_that_nginx_does_not_know_is_an_error_that_says_so) {
