@@ -351,6 +351,40 @@ BOOST_AUTO_TEST_CASE(what_is_no_request_is_told_so) {
   run(io, exchange());
 }
 
+BOOST_AUTO_TEST_CASE(what_a_stale_connection_broke_is_repeated_if_it_may_be) {
+  asio::io_context io;
+  tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+  // Answers the first request on each connection, and closes it at the second.
+  const auto upstream = [&]() -> asio::awaitable<void> {
+    for (int n = 0; n < 3; ++n) {
+      tcp::socket socket = co_await acceptor.async_accept(asio::use_awaitable);
+      std::string asked;
+      co_await asio::async_read_until(socket, asio::dynamic_buffer(asked), "\r\n\r\n", asio::use_awaitable);
+      const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + std::to_string(n);
+      const auto out = asio::buffer(answer);
+      co_await asio::async_write(socket, out, asio::use_awaitable);
+      asked.clear();
+      co_await asio::async_read_until(socket, asio::dynamic_buffer(asked), "\r\n\r\n", as_tuple);
+    }
+  };
+  asio::co_spawn(io, upstream(), asio::detached);
+  running_proxy proxy("127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()), "1");
+  const auto exchange = [&]() -> asio::awaitable<void> {
+    client one(io, proxy);
+    const response first = co_await one.ask(http::verb::get, "/");
+    BOOST_TEST(first.body() == "0");
+    const response repeated = co_await one.ask(http::verb::get, "/");
+    BOOST_TEST(repeated.body() == "1");
+    const response not_repeated = co_await one.ask(http::verb::post, "/");
+    BOOST_TEST(not_repeated.result_int() == 502U);
+    const response last = co_await one.ask(http::verb::get, "/");
+    BOOST_TEST(last.body() == "2");
+    proxy.terminate();
+  };
+  run(io, exchange());
+  proxy.ends_well();
+}
+
 BOOST_AUTO_TEST_CASE(a_reload_of_the_upstream_reaches_no_client) {
   nginx_server upstream({.directives = tells_worker + " keepalive_requests 10;", .worker = true});
   running_proxy proxy(upstream.address());
