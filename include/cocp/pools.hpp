@@ -99,12 +99,14 @@ class COCP_API pools {
   /// As `close`.
   ~pools();
 
+  /// That of all pools; none once the context is gone.
   executor_type get_executor() const;
 
   /// As `pool::get`, of the pool of that address.
   boost::asio::awaitable<lease> get(std::string address, std::source_location where = std::source_location::current()) {
     return detail::get_at(core_, std::move(address), std::nullopt, where);
   }
+  /// The same with another limit of time.
   boost::asio::awaitable<lease> get(std::string address, duration timeout,
                                     std::source_location where = std::source_location::current()) {
     return detail::get_at(core_, std::move(address), timeout, where);
@@ -118,6 +120,7 @@ class COCP_API pools {
     return boost::asio::async_initiate<CompletionToken, void(error_code, lease)>(
         detail::initiate_get_at(core_, std::move(address), std::nullopt, where), token);
   }
+  /// The same with another limit of time.
   template <class CompletionToken = boost::asio::deferred_t>
   auto async_get(std::string address, duration timeout, CompletionToken&& token = CompletionToken(),
                  std::source_location where = std::source_location::current()) {
@@ -158,6 +161,7 @@ class COCP_API pools {
 
   /// As `pool::drain`, of all, and of those that were removed and have not ended yet.
   boost::asio::awaitable<void> drain();
+  /// As `pool::drain(limit)`, of the same: how many leases it had to end.
   boost::asio::awaitable<std::size_t> drain(duration limit);
 
   /// Each is a consistent snapshot; they are taken one after the other.

@@ -34,10 +34,10 @@ constexpr duration between_asks = 5ms;
 }  // namespace
 
 pools_simulation::drawn pools_simulation::draw(dice& d) {
-  using limit = std::optional<duration>;
+  using time = std::optional<duration>;
   drawn o;
   o.addresses = d.of({1U, 2U, 5U, 12U});
-  o.all.unused_for = d.of<limit>({{}, 1ns, 20ms, 1s, 1min});
+  o.all.unused_for = d.of<time>({{}, 1ns, 20ms, 1s, 1min});
   o.all.max_connections = d.of<std::size_t>({1, 2, 5, 20, unlimited});
   o.all.max_dialling = d.of<std::size_t>({1, 2, 64});
   o.all.max_pools = d.of<std::size_t>({1, 2, 5, unlimited, unlimited});
@@ -45,28 +45,28 @@ pools_simulation::drawn pools_simulation::draw(dice& d) {
   // Where all places are kept open for others, who asks is not served.
   const bool may_keep = o.all.max_connections > o.addresses + 8;
   o.each.min_size = d.of<std::optional<std::size_t>>({{}, 0, may_keep ? 1 : 0});
-  o.each.idle_timeout = d.of<limit>({{}, 1ms, 1s, 10min});
-  o.each.max_lifetime = d.of<limit>({{}, {}, 1s});
-  o.each.get_timeout = d.of<limit>({{}, 0s, 100ms, 30s});
-  o.each.fail_fast = d.of<limit>({{}, {}, 0s, 500ms});
+  o.each.idle_timeout = d.of<time>({{}, 1ms, 1s, 10min});
+  o.each.max_lifetime = d.of<time>({{}, {}, 1s});
+  o.each.get_timeout = d.of<time>({{}, 0s, 100ms, 30s});
+  o.each.fail_fast = d.of<time>({{}, {}, 0s, 500ms});
   o.each.max_dialling = d.of<std::size_t>({1, 16});
   o.each.check_after = d.of<duration>({0s, 0s, 1h});
-  o.dial.connect_timeout = d.of<limit>({100ms, 5s});
+  o.dial.connect_timeout = d.of<time>({100ms, 5s});
   o.dial.retry_min = d.of<duration>({5ms, 100ms});
   o.dial.retry_max = std::max(o.dial.retry_min, d.of<duration>({5ms, 1s}));
   return o;
 }
 
 std::string pools_simulation::drawn::text() const {
-  const auto time = [](std::optional<duration> t) { return t ? in_ms(*t) : std::string("off"); };
+  const auto in_words = [](std::optional<duration> t) { return t ? in_ms(*t) : std::string("off"); };
   const auto most = [](std::size_t n) { return n == unlimited ? std::string("off") : std::to_string(n); };
-  return say("addresses ", addresses, " unused_for ", time(all.unused_for), " max_connections ",
+  return say("addresses ", addresses, " unused_for ", in_words(all.unused_for), " max_connections ",
              most(all.max_connections), " max_dialling ", all.max_dialling, " max_pools ", most(all.max_pools),
              "; each: size ", each.size, " min_size ", each.min_size.value_or(0), " idle_timeout ",
-             time(each.idle_timeout), " max_lifetime ", time(each.max_lifetime), " get_timeout ",
-             time(each.get_timeout), " fail_fast ", time(each.fail_fast), " max_dialling ", each.max_dialling,
-             " check_after ", time(each.check_after), " connect_timeout ", time(dial.connect_timeout), " retry_min ",
-             time(dial.retry_min), " retry_max ", time(dial.retry_max));
+             in_words(each.idle_timeout), " max_lifetime ", in_words(each.max_lifetime), " get_timeout ",
+             in_words(each.get_timeout), " fail_fast ", in_words(each.fail_fast), " max_dialling ", each.max_dialling,
+             " check_after ", in_words(each.check_after), " connect_timeout ", in_words(dial.connect_timeout),
+             " retry_min ", in_words(dial.retry_min), " retry_max ", in_words(dial.retry_max));
 }
 
 pools_simulation::pools_simulation(const plan& p)
@@ -85,6 +85,7 @@ pools_simulation::pools_simulation(const plan& p)
 }
 
 pools_simulation::~pools_simulation() {
+  is_ending_ = true;
   io_.reset();
   pools_.reset();
   // What stands in them refers to this.
@@ -212,36 +213,37 @@ void pools_simulation::begin(user& u, dice& d) {
     const failing_allocations::spare s;
     address = any_address(d);
   }
-  const auto limit = d.of<std::optional<duration>>({{}, {}, 0s, 10ms, 1s});
-  ask(u, address, limit, d.below(4));
+  const auto within = d.of<std::optional<duration>>({{}, {}, 0s, 10ms, 1s});
+  ask(u, address, within, d.below(4));
 }
 
-void pools_simulation::ask(user& u, const std::string& address, std::optional<duration> limit, std::size_t way) {
+void pools_simulation::ask(user& u, const std::string& address, std::optional<duration> within, std::size_t way) {
   const auto index = static_cast<std::size_t>(
       std::find_if(users_.begin(), users_.end(), [&u](const auto& each) { return each.get() == &u; }) - users_.begin());
   {
     const failing_allocations::spare s;
-    book_.note("user ", index, " asks for ", address, limit ? " for " + in_ms(*limit) : std::string(), ", way ", way);
+    book_.note("user ", index, " asks for ", address, within ? " for " + in_ms(*within) : std::string(), ", way ", way);
     u.cancel = std::make_shared<asio::cancellation_signal>();
     u.address = address;
   }
   ++u.turn;
   u.now = user::state::waits;
   u.is_cancelled = false;
-  const auto bound = limit ? limit : drawn_.each.get_timeout;
+  const auto bound = within ? within : drawn_.each.get_timeout;
   u.until = bound ? std::optional(net_->elapsed() + *bound) : std::nullopt;
-  const auto told = [this, index, turn = u.turn](error_code ec, cocp::lease l) { done(index, turn, ec, std::move(l)); };
+  teller told(*this, index, u.turn);
   try {
     if (way == 0) {
       u.until = net_->elapsed();
       cocp::lease l = pools_->try_get(address);
       const error_code ec = l ? error_code() : make_error_code(errc::timed_out);
-      done(index, u.turn, ec, std::move(l));
+      told(ec, std::move(l));
     } else if (way == 1) {
       auto end = asio::bind_cancellation_slot(
-          u.cancel->slot(), [told, kept = u.cancel](error_code ec, cocp::lease l) { told(ec, std::move(l)); });
-      if (limit) {
-        pools_->async_get(address, *limit, std::move(end));
+          u.cancel->slot(),
+          [told = std::move(told), kept = u.cancel](error_code ec, cocp::lease l) mutable { told(ec, std::move(l)); });
+      if (within) {
+        pools_->async_get(address, *within, std::move(end));
       } else {
         pools_->async_get(address, std::move(end));
       }
@@ -251,7 +253,7 @@ void pools_simulation::ask(user& u, const std::string& address, std::optional<du
         co_await asio::this_coro::reset_cancellation_state(all);
         co_return co_await std::move(what);
       };
-      auto end = [told, kept = u.cancel](std::exception_ptr e, cocp::lease l) {
+      auto end = [told = std::move(told), kept = u.cancel](std::exception_ptr e, cocp::lease l) mutable {
         error_code ec;
         try {
           if (e) std::rethrow_exception(e);
@@ -262,7 +264,7 @@ void pools_simulation::ask(user& u, const std::string& address, std::optional<du
         }
         told(ec, std::move(l));
       };
-      auto lease = limit ? pools_->get(address, *limit) : pools_->get(address);
+      auto lease = within ? pools_->get(address, *within) : pools_->get(address);
       asio::co_spawn(*io_, get(std::move(lease)), asio::bind_cancellation_slot(u.cancel->slot(), std::move(end)));
     }
   } catch (const std::bad_alloc&) {
@@ -270,6 +272,15 @@ void pools_simulation::ask(user& u, const std::string& address, std::optional<du
     u.now = user::state::idle;
     ++u.turn;
   }
+}
+
+void pools_simulation::forgotten(std::size_t index, std::uint64_t turn) {
+  const failing_allocations::spare s;
+  user& u = *users_[index];
+  if (u.turn != turn || u.now != user::state::waits) return;
+  // Without memory a coroutine may end in the midst.
+  if (!uncertain_ && !is_ending_) book_.fail(say("rule 6: user ", index, " is told nothing"));
+  u.now = user::state::idle;
 }
 
 void pools_simulation::done(std::size_t index, std::uint64_t turn, error_code ec, cocp::lease l) {
@@ -443,9 +454,9 @@ void pools_simulation::end() {
   }
   if (dice_.one_in(2)) close();
   closed_ = true;
-  const auto limit = dice_.of<std::optional<duration>>({std::nullopt, 0ms, 20ms, 2s});
+  const auto within = dice_.of<std::optional<duration>>({std::nullopt, 0ms, 20ms, 2s});
   // What is outstanding ends with it, and so do the connections.
-  if (limit) {
+  if (within) {
     for (const auto& u : users_) u->lost = true;
   }
   bool is_drained = false;
@@ -457,18 +468,18 @@ void pools_simulation::end() {
     }
     ended = true;
   };
-  asio::co_spawn(*io_, wait(*pools_, limit, is_drained), [](std::exception_ptr e) {
+  asio::co_spawn(*io_, wait(*pools_, within, is_drained), [](std::exception_ptr e) {
     if (e) std::rethrow_exception(e);
   });
   settle();
   check();
   const auto holds = [](const auto& u) { return u->now == user::state::holds; };
-  if (is_drained && std::ranges::any_of(users_, holds) && limit != 0ms) {
+  if (is_drained && std::ranges::any_of(users_, holds) && within != 0ms) {
     book_.fail("rule 4: drain does not wait for a lease");
   }
-  if (limit) {
-    advance(*limit + 1s);
-    if (!is_drained) book_.fail("drain outlasts its limit by more than a second");
+  if (within) {
+    advance(*within + 1s);
+    if (!is_drained) book_.fail("drain outlasts its within by more than a second");
   }
   for (const auto& u : users_) leave(*u);
   advance(1s);
@@ -480,6 +491,7 @@ void pools_simulation::end() {
 }
 
 void pools_simulation::end_at_once() {
+  is_ending_ = true;
   if (plan_.end == ending_way::users_first) {
     for (const auto& u : users_) leave(*u);
   } else if (plan_.end == ending_way::pool_first) {

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace cocp::test::sim {
@@ -68,6 +69,23 @@ class pools_simulation {
   void begin(user& u, dice& d);
   void ask(user& u, const std::string& address, std::optional<duration> limit, std::size_t way);
   void take(user& u, cocp::lease l);
+  /// Tells what has come of a call, or that nobody is told.
+  class teller {
+   public:
+    teller(pools_simulation& s, std::size_t who, std::uint64_t turn) : sim_(&s), who_(who), turn_(turn) {}
+    teller(teller&& other) noexcept : sim_(std::exchange(other.sim_, nullptr)), who_(other.who_), turn_(other.turn_) {}
+    teller& operator=(teller&&) = delete;
+    ~teller() {
+      if (sim_) sim_->forgotten(who_, turn_);
+    }
+    void operator()(error_code ec, cocp::lease l) { std::exchange(sim_, nullptr)->done(who_, turn_, ec, std::move(l)); }
+
+   private:
+    pools_simulation* sim_;
+    std::size_t who_;
+    std::uint64_t turn_;
+  };
+  void forgotten(std::size_t who, std::uint64_t turn);
   void done(std::size_t who, std::uint64_t turn, error_code ec, cocp::lease l);
   /// He lets his lease go, in one of several ways.
   void let_go(user& u, std::size_t way);
@@ -106,6 +124,8 @@ class pools_simulation {
   std::vector<std::unique_ptr<user>> users_;
   bool closed_ = false;
   bool uncertain_ = false;
+  /// What is not told any more is destroyed with the context.
+  bool is_ending_ = false;
   std::uint64_t served_ = 0;
   std::map<std::string, std::uint64_t> counted_;
   /// Told by the logger that it is alive.
