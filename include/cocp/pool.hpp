@@ -143,6 +143,9 @@ class COCP_API pool {
   /// again, on another connection, if it has ended by an exception, whichever, and the stream of its lease is lost (not
   /// given up, cancelled or expired), as long as `options` let it. The last repeat is on a connection that was opened
   /// since this began. `f` may discard, detach or move the lease; if it has given it away it is not called again.
+  ///
+  /// An answer is an answer, whatever it says: where it says that the server is going away and has done nothing
+  /// (PostgreSQL's 57P01), `f` may `co_await l->ready()` and ask again, on the next stream of its lease.
   /// \par Errors
   /// Those of `get`, of whichever wait fails; otherwise what the last call of `f` has thrown.
   /// \par Exceptions

@@ -31,8 +31,9 @@ repetition::~repetition() { lift(); }
 
 boost::asio::awaitable<lease> repetition::next() {
   const bool is_last_repeat = ++tries_ == options_.tries && tries_ != 1;
-  std::optional<duration> limit;
-  if (until_ != time_point::max()) limit = std::max(until_ - core_->now(), duration::zero());
+  // What an error says of the first wait is what its user has said.
+  std::optional<duration> limit = options_.timeout;
+  if (limit && tries_ != 1) limit = std::max(until_ - core_->now(), duration::zero());
   lease l = core_->take_idle<pool_core::taker::goes_on>(where_);
   if (!l) l = co_await await_lease(core_, limit, where_);
   const auto users = static_cast<slot&>(*l).keeper->users();

@@ -227,6 +227,24 @@ BOOST_AUTO_TEST_CASE(what_waits_while_the_endpoint_refuses_goes_on_when_it_is_ba
   });
 }
 
+// A clock that does not stand still shows it.
+BOOST_AUTO_TEST_CASE(a_run_that_is_given_no_connection_names_the_limit_that_was_set) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor());
+    server.stop_listening();
+    cocp::pool pool(io, at(server.address()), {.size = 1});
+    const auto nothing = [](cocp::lease&) -> asio::awaitable<void> { co_return; };
+    std::string why;
+    try {
+      co_await pool.run(nothing, {.timeout = 20ms});
+    } catch (const boost::system::system_error& e) {
+      BOOST_TEST((e.code() == errc::timed_out));
+      why = e.what();
+    }
+    BOOST_TEST(why.find(" within 20 ms") != std::string::npos, why);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_name_is_looked_up_and_every_address_found_is_tried) {
   // Where localhost is ::1 first, nobody listens there.
   run([&]() -> asio::awaitable<void> {
