@@ -93,7 +93,7 @@ asio::awaitable<void> use(cocp::pool& pool) {
   {
     cocp::lease conn = co_await pool.get();
     const std::string answer = co_await upload(*conn, std::string(100'000, 'x'));
-    std::cout << answer << std::endl;
+    std::cout << answer << (conn.reused() ? " (by one that has served before)" : "") << std::endl;
   }
   cocp::lease conn = co_await pool.get();
   const std::string answer = co_await query(*conn, "greeting", "hello, world");
