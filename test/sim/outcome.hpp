@@ -22,9 +22,6 @@ struct outcome {
   bool spared = true;
 };
 
-/// So many handlers in one instant are a spin.
-inline constexpr unsigned most_handlers = 200'000;
-
 /// The simulation cannot go on.
 struct stuck : std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -70,9 +70,8 @@ std::string pools_simulation::drawn::text() const {
 }
 
 pools_simulation::pools_simulation(const plan& p)
-    : plan_(p),
-      net_(fake_network::install(*io_, p.seed)),
-      book_([this] { return net_->elapsed(); }),
+    : stage(p.seed),
+      plan_(p),
       dice_(p.seed ^ 0x706f6f6c73),
       drawn_(draw(dice_)),
       uncertain_(p.failing_allocation != 0) {
@@ -506,45 +505,7 @@ void pools_simulation::end_at_once() {
   if (mark_.use_count() != 1) book_.fail("rule 10: something is left");
 }
 
-bool pools_simulation::run_one() {
-  try {
-    return io_->poll_one() != 0;
-  } catch (const std::bad_alloc&) {
-    // The program goes on.
-    return true;
-  } catch (const std::exception& e) {
-    throw stuck(std::string("an exception leaves run(): ") + e.what());
-  }
-}
-
-void pools_simulation::settle() {
-  io_->restart();
-  for (unsigned handlers = 0; run_one(); ++handlers) {
-    if (handlers > most_handlers) throw stuck("it spins");
-  }
-}
-
-void pools_simulation::run_some(unsigned handlers) {
-  io_->restart();
-  for (; handlers != 0 && run_one(); --handlers) check_bounds();
-}
-
-void pools_simulation::advance(duration d) {
-  const auto end = net_->now() + d;
-  settle();
-  unsigned timers = 0;
-  for (auto next = net_->next_timer(); next && *next <= end; next = net_->next_timer()) {
-    net_->move(*next - net_->now());
-    settle();
-    check();
-    if (++timers > most_handlers) throw stuck("it never rests");
-    if (!book_.failures().empty()) return;
-  }
-  net_->move(end - net_->now());
-  settle();
-}
-
-void pools_simulation::check_bounds() {
+void pools_simulation::check_always() {
   const failing_allocations::spare s;
   if (!pools_) return;
   const pools_stats all = pools_->stats();
@@ -570,7 +531,7 @@ void pools_simulation::check_bounds() {
 }
 
 void pools_simulation::check() {
-  check_bounds();
+  check_always();
   const failing_allocations::spare s;
   if (!pools_) return;
   const pools_stats all = pools_->stats();

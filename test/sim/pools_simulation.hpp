@@ -2,16 +2,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "book.hpp"
 #include "dice.hpp"
-#include "outcome.hpp"
 #include "plan.hpp"
-
-#include "support/fake_network.hpp"
+#include "stage.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/io_context.hpp>
 #include <cocp/lease.hpp>
 #include <cocp/pools.hpp>
 
@@ -28,7 +24,7 @@ namespace cocp::test::sim {
 
 /// Real pools of many addresses on a simulated network, with virtual time, users and weather, all from a plan: what
 /// several pools have together. `simulation` has what a pool does by itself.
-class pools_simulation {
+class pools_simulation final : private stage {
  public:
   explicit pools_simulation(const plan& p);
   ~pools_simulation();
@@ -102,21 +98,12 @@ class pools_simulation {
   void end_at_once();
   void close();
 
-  void settle();
-  void run_some(unsigned handlers);
-  bool run_one();
-  void advance(duration d);
-  /// At any time: bounds, and what is counted.
-  void check_bounds();
-  /// At the end of an instant.
-  void check();
+  /// Bounds, and what is counted.
+  void check_always() override;
+  void check() override;
   std::size_t detached() const;
-  user& who(std::size_t n) { return *users_[n]; }
 
   const plan plan_;
-  std::unique_ptr<asio::io_context> io_ = std::make_unique<asio::io_context>();
-  const std::shared_ptr<fake_network> net_;
-  book book_;
   dice dice_;
   const drawn drawn_;
   duration slowest_connect_{};

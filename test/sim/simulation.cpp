@@ -39,9 +39,8 @@ drawn_options draw(const plan& p) {
 }  // namespace
 
 simulation::simulation(const plan& p)
-    : plan_(p),
-      net_(fake_network::install(*io_, p.seed)),
-      book_([this] { return net_->elapsed(); }),
+    : stage(p.seed),
+      plan_(p),
       drawn_(draw(p)),
       server_(*net_, book_, p.seed + 1),
       latency_(p.seed + 2),
@@ -95,7 +94,7 @@ outcome simulation::run(std::function<void(const std::string&)> trace) {
       } catch (const std::bad_alloc&) {
         // It was not begun.
       }
-      check_counters();
+      check_always();
       at_once = a.handlers.has_value();
       if (at_once) {
         run_some(*a.handlers);
@@ -652,50 +651,12 @@ void simulation::end_at_once() {
   check_nothing_left();
 }
 
-bool simulation::run_one() {
-  try {
-    return io_->poll_one() != 0;
-  } catch (const std::bad_alloc&) {
-    // The program goes on.
-    return true;
-  } catch (const std::exception& e) {
-    throw stuck(std::string("an exception leaves run(): ") + e.what());
-  }
-}
-
-void simulation::settle() {
-  io_->restart();
-  for (unsigned handlers = 0; run_one(); ++handlers) {
-    if (handlers > most_handlers) throw stuck("it spins");
-  }
-}
-
-void simulation::run_some(unsigned handlers) {
-  io_->restart();
-  for (; handlers != 0 && run_one(); --handlers) check_counters();
-}
-
-void simulation::check_counters() {
+void simulation::check_always() {
   const failing_allocations::spare s;
   if (pool_) book_.check_counters(pool_->stats());
   if (!raced_ && !book_.uncertain && net_->connecting > drawn_.pool.max_dialling + (loner_ ? 1 : 0)) {
     book_.fail(say(net_->connecting, " connect, of at most ", drawn_.pool.max_dialling));
   }
-}
-
-void simulation::advance(duration d) {
-  const auto end = net_->now() + d;
-  settle();
-  unsigned timers = 0;
-  for (auto next = net_->next_timer(); next && *next <= end; next = net_->next_timer()) {
-    net_->move(*next - net_->now());
-    settle();
-    check();
-    if (++timers > most_handlers) throw stuck("it never rests");
-    if (!book_.failures().empty()) return;
-  }
-  net_->move(end - net_->now());
-  settle();
 }
 
 void simulation::check() {

@@ -2,11 +2,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "book.hpp"
 #include "drawn_options.hpp"
-#include "outcome.hpp"
 #include "plan.hpp"
 #include "server.hpp"
+#include "stage.hpp"
 #include "tenure.hpp"
 #include "user.hpp"
 
@@ -26,7 +25,7 @@ namespace cocp::test::sim {
 
 /// A real pool on a simulated network, with virtual time, users, servers and weather, all from a plan. Everything runs
 /// on one thread, so that the same plan is the same simulation.
-class simulation {
+class simulation final : private stage {
  public:
   explicit simulation(const plan& p);
   ~simulation();
@@ -81,17 +80,9 @@ class simulation {
   void end_at_once();
   void check_nothing_left();
 
-  /// Runs what is ready, and fails where that does not end.
-  void settle();
-  /// False if nothing is ready.
-  bool run_one();
-  void advance(duration d);
-  /// Runs so many, if there are.
-  void run_some(unsigned handlers);
-  /// At the end of an instant: all holds.
-  void check();
-  /// At any time: what the pool counts.
-  void check_counters();
+  /// What the pool counts.
+  void check_always() override;
+  void check() override;
   /// Rule 7: what an outage may have cost by now.
   std::size_t attempts_of_outage() const;
   /// Of the pool; `first`: the first to count.
@@ -102,9 +93,6 @@ class simulation {
   void check_streams(const cocp::stats& stats);
 
   const plan plan_;
-  std::unique_ptr<asio::io_context> io_ = std::make_unique<asio::io_context>();
-  const std::shared_ptr<fake_network> net_;
-  book book_;
   drawn_options drawn_;
   server server_;
   dice latency_;
