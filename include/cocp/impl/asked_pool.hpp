@@ -94,17 +94,16 @@ struct initiate_get_at {
 
   template <class Handler>
   void operator()(Handler&& handler) const {
-    using op = wait_op<lease_waiter, std::decay_t<Handler>>;
-    std::decay_t<Handler> own(std::forward<Handler>(handler));
     const asked_pool asked(all, address);
-    if (asked.error()) {
-      // It stands in no line: nothing is there to be cancelled.
-      op& refused = *op::create(std::move(own), ex, nullptr);
-      refused.error = asked.error();
-      refused.complete_at_once();
+    if (!asked.error()) {
+      initiate_get(asked.core(), timeout, where, ex)(std::forward<Handler>(handler));
       return;
     }
-    wait_for_lease(*asked.core(), *op::create(std::move(own), ex, queue_of(asked.core())), timeout, where);
+    // It stands in no line: nothing is there to be cancelled.
+    std::decay_t<Handler> own(std::forward<Handler>(handler));
+    auto& refused = *wait_op<lease_waiter, std::decay_t<Handler>>::create(std::move(own), ex, nullptr);
+    refused.error = asked.error();
+    refused.complete_at_once();
   }
 };
 
