@@ -27,6 +27,14 @@ auto shared_budget::change(Change c) noexcept {
   return answer;
 }
 
+template <class Change>
+void shared_budget::tell(Change c) noexcept {
+  change([&c](budget& b) {
+    c(b);
+    return true;
+  });
+}
+
 std::shared_ptr<pool_core> shared_budget::pool_of(budget::entry* e) noexcept {
   if (!e) return nullptr;
   // Its destructor takes it out of here before there is nothing left to ask.
@@ -52,10 +60,7 @@ std::shared_ptr<pool_core> shared_budget::next_to_make_room() noexcept {
 }
 
 shared_budget::share::~share() {
-  all_->change([this](budget& b) {
-    b.remove(*this);
-    return true;
-  });
+  all_->tell([this](budget& b) { b.remove(*this); });
 }
 
 bool shared_budget::share::ask(bool has_place, budget::need n) noexcept {
@@ -63,45 +68,27 @@ bool shared_budget::share::ask(bool has_place, budget::need n) noexcept {
 }
 
 void shared_budget::share::waits(budget::need n) noexcept {
-  all_->change([&](budget& b) {
-    b.waits(*this, n);
-    return true;
-  });
+  all_->tell([&](budget& b) { b.waits(*this, n); });
 }
 
 void shared_budget::share::settle() noexcept {
-  all_->change([this](budget& b) {
-    b.settle(*this);
-    return true;
-  });
+  all_->tell([this](budget& b) { b.settle(*this); });
 }
 
 void shared_budget::share::dialling(std::size_t n) noexcept {
-  all_->change([&](budget& b) {
-    b.dialling(*this, n);
-    return true;
-  });
+  all_->tell([&](budget& b) { b.dialling(*this, n); });
 }
 
 void shared_budget::share::give_up(bool left) noexcept {
-  all_->change([&](budget& b) {
-    b.give_up(*this, left);
-    return true;
-  });
+  all_->tell([&](budget& b) { b.give_up(*this, left); });
 }
 
 void shared_budget::share::leaves() noexcept {
-  all_->change([this](budget& b) {
-    b.leaves(*this);
-    return true;
-  });
+  all_->tell([this](budget& b) { b.leaves(*this); });
 }
 
 void shared_budget::share::press() noexcept {
-  all_->change([this](budget& b) {
-    b.press(*this);
-    return true;
-  });
+  all_->tell([this](budget& b) { b.press(*this); });
 }
 
 bool shared_budget::share::claims() noexcept {

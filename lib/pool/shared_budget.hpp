@@ -63,8 +63,12 @@ class shared_budget {
  private:
   /// The pool of an entry that is in the budget; null if it is being destroyed, and then it is out of it.
   std::shared_ptr<pool_core> pool_of(budget::entry* e) noexcept;
+  /// Changes the budget, and rings if somebody may have a turn by that; what `c` has answered.
   template <class Change>
   auto change(Change c) noexcept;
+  /// The same where there is no answer.
+  template <class Change>
+  void tell(Change c) noexcept;
 
   mutable adaptive_mutex mutex_;
   budget budget_;
