@@ -114,13 +114,11 @@ asio::awaitable<void> pool::drain() {
 }
 
 asio::awaitable<std::size_t> pool::drain(duration limit) {
-  // What has been told to end may have handlers to run, and leases to give back.
-  constexpr duration grace = std::chrono::seconds(1);
   const core_ptr core = core_;
   core->close();
   std::size_t ended = 0;
   for (const bool is_last : {false, true}) {
-    const duration t = is_last ? grace : std::max(limit, duration::zero());
+    const duration t = is_last ? detail::drain_grace : std::max(limit, duration::zero());
     const bool has_ended = co_await detail::await_end(core, t);
     if (has_ended) break;
     if (!is_last) ended = core->end_uses();

@@ -33,6 +33,8 @@ namespace cocp::detail {
 /// Why one goes that is too many.
 inline constexpr std::string_view too_many_words = "there are more connections than the pool's size";
 inline constexpr std::string_view room_words = "a pool of another address needs its place";
+/// Behind the limit of a drain: what has been told to end may have handlers to run, and leases to give back.
+inline constexpr duration drain_grace = std::chrono::seconds(1);
 /// The end of a wait for more connections to be up than there may be.
 inline error_code too_many() noexcept { return make_error_code(boost::system::errc::invalid_argument); }
 

@@ -106,8 +106,6 @@ asio::awaitable<void> pools::drain() {
 }
 
 asio::awaitable<std::size_t> pools::drain(duration limit) {
-  // As of one pool.
-  constexpr duration grace = std::chrono::seconds(1);
   const detail::core_ptr core = core_;
   core->close();
   std::size_t ended = 0;
@@ -115,7 +113,7 @@ asio::awaitable<std::size_t> pools::drain(duration limit) {
   const bool in_time = co_await detail::await_end_of_all(core, until);
   if (in_time) co_return ended;
   for (const auto& p : core->all()) ended += p->end_uses();
-  const std::optional<detail::time_point> last = detail::later(core->now(), grace);
+  const std::optional<detail::time_point> last = detail::later(core->now(), detail::drain_grace);
   co_await detail::await_end_of_all(core, last);
   co_return ended;
 }
