@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -72,30 +70,15 @@ class pool_world : public world {
   }
   ~pool_world() { pool.reset(); }
 
-  /// One call of `async_get`.
-  struct call {
-    unsigned ends = 0;
-    /// The order in which calls ended, from 1.
-    unsigned order = 0;
-    error_code error;
-    cocp::lease lease;
-    asio::cancellation_signal cancel;
-  };
   /// Starts one; no `timeout`: the pool's own.
   std::shared_ptr<call> get(std::optional<duration> timeout = {}) {
-    auto c = std::make_shared<call>();
-    auto done = asio::bind_cancellation_slot(c->cancel.slot(), [this, c](error_code ec, cocp::lease l) {
-      ++c->ends;
-      c->order = ++calls_;
-      c->error = ec;
-      c->lease = std::move(l);
+    return begin_call([&](auto done) {
+      if (timeout) {
+        pool->async_get(*timeout, std::move(done));
+      } else {
+        pool->async_get(std::move(done));
+      }
     });
-    if (timeout) {
-      pool->async_get(*timeout, std::move(done));
-    } else {
-      pool->async_get(std::move(done));
-    }
-    return c;
   }
 
   /// A lease of a connection that is idle.
@@ -111,9 +94,6 @@ class pool_world : public world {
 
   recording_logger log;
   std::optional<cocp::pool> pool;
-
- private:
-  unsigned calls_ = 0;
 };
 
 }  // namespace cocp::test

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <cocp/pools.hpp>
 #include <memory>
 #include <optional>
@@ -30,29 +28,14 @@ class pools_world : public world {
     return "10.0." + std::to_string(n / 250) + '.' + std::to_string(n % 250 + 1) + ":7";
   }
 
-  /// One call of `async_get`.
-  struct call {
-    unsigned ends = 0;
-    /// The order in which calls ended, from 1.
-    unsigned order = 0;
-    error_code error;
-    cocp::lease lease;
-    asio::cancellation_signal cancel;
-  };
   std::shared_ptr<call> get(unsigned n, std::optional<duration> timeout = {}) {
-    auto c = std::make_shared<call>();
-    auto done = asio::bind_cancellation_slot(c->cancel.slot(), [this, c](error_code ec, cocp::lease l) {
-      ++c->ends;
-      c->order = ++calls_;
-      c->error = ec;
-      c->lease = std::move(l);
+    return begin_call([&](auto done) {
+      if (timeout) {
+        pools->async_get(at(n), *timeout, std::move(done));
+      } else {
+        pools->async_get(at(n), std::move(done));
+      }
     });
-    if (timeout) {
-      pools->async_get(at(n), *timeout, std::move(done));
-    } else {
-      pools->async_get(at(n), std::move(done));
-    }
-    return c;
   }
   /// A lease that is there without the clock having moved.
   cocp::lease take(unsigned n) {
@@ -71,9 +54,6 @@ class pools_world : public world {
 
   recording_logger log;
   std::optional<cocp::pools> pools;
-
- private:
-  unsigned calls_ = 0;
 };
 
 }  // namespace cocp::test

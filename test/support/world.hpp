@@ -3,6 +3,8 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/test/unit_test.hpp>
@@ -13,6 +15,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fake_network.hpp"
@@ -78,6 +81,28 @@ class world {
   /// Starts a coroutine. What it throws is thrown on by whatever runs it.
   void spawn(asio::awaitable<void> body);
 
+  /// One call of `async_get`.
+  struct call {
+    unsigned ends = 0;
+    /// The order in which calls ended, from 1.
+    unsigned order = 0;
+    error_code error;
+    cocp::lease lease;
+    asio::cancellation_signal cancel;
+  };
+  /// Starts one: `start(handler)`.
+  template <class Start>
+  std::shared_ptr<call> begin_call(Start start) {
+    auto c = std::make_shared<call>();
+    start(asio::bind_cancellation_slot(c->cancel.slot(), [this, c](error_code ec, cocp::lease l) {
+      ++c->ends;
+      c->order = ++calls_;
+      c->error = ec;
+      c->lease = std::move(l);
+    }));
+    return c;
+  }
+
   template <class T>
   struct outcome {
     std::optional<T> value;
@@ -110,6 +135,7 @@ class world {
   std::unique_ptr<asio::io_context> io_ = std::make_unique<asio::io_context>();
   const std::shared_ptr<fake_network> net_;
   unsigned outcomes_ = 0;
+  unsigned calls_ = 0;
 };
 
 /// Runs `scenario` again and again, each time in a new world, and destroys that world after 0, 1, 2, ... handlers,
