@@ -36,6 +36,7 @@
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/verb.hpp>
+#include <boost/container/small_vector.hpp>
 
 #include <algorithm>
 #include <array>
@@ -46,13 +47,13 @@
 #include <cstdint>
 #include <exception>
 #include <iostream>
+#include <memory_resource>
 #include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
@@ -72,7 +73,7 @@ constexpr std::size_t most_buffered = 2 * most_at_once;
 // The body of a message as Beast's parser wants one; it keeps nothing but where in the read buffer the pieces are that
 // have come last.
 struct pieces {
-  using value_type = std::vector<asio::const_buffer>;
+  using value_type = boost::container::small_vector<asio::const_buffer, 4>;
 
   class reader {
    public:
@@ -91,8 +92,21 @@ struct pieces {
     value_type& to_;
   };
 };
-using request_parser = http::request_parser<pieces>;
-using response_parser = http::response_parser<pieces>;
+// The fields of a message are in memory that is given back as one.
+using allocator = std::pmr::polymorphic_allocator<char>;
+using message_fields = http::basic_fields<allocator>;
+using request_parser = http::request_parser<pieces, allocator>;
+using response_parser = http::response_parser<pieces, allocator>;
+
+struct arena : std::array<std::byte, 2048>, std::pmr::monotonic_buffer_resource {
+  arena() : monotonic_buffer_resource(data(), size()) {}
+
+  // For the next message.
+  auto for_a_message() {
+    release();
+    return std::make_tuple(allocator(this));
+  }
+};
 
 // What was read from an upstream's stream and is not yet passed on.
 struct read_buffer {
@@ -123,7 +137,10 @@ struct client {
   tcp::socket socket;
   beast::flat_buffer buffer{most_buffered};
   std::string forwarded_for;
+  arena asked;
+  arena answered;
   std::string head;               // as its request is passed on
+  std::string answer_head;        // and the answer
   bool is_idle = true;            // between two requests
   bool is_answered = false;       // a part of the answer, at least, was passed on
   bool keep_alive = true;         // behind the answer
@@ -207,9 +224,8 @@ void find_body(beast::flat_buffer& buffer, Parser& message) {
 template <class From, class Parser, class To>
 asio::awaitable<void> pass_on(From& from, beast::flat_buffer& buffer, Parser& message, To& to, std::string_view head,
                               bool chunked) {
-  std::vector<asio::const_buffer>& body = message.get().body();
-  std::vector<asio::const_buffer> out;
-  out.reserve(8);
+  auto& body = message.get().body();
+  boost::container::small_vector<asio::const_buffer, 8> out;
   for (;;) {
     out.assign(1, asio::buffer(head));
     std::array<char, 18> chunk_size;
@@ -242,7 +258,7 @@ asio::awaitable<void> pass_on(From& from, beast::flat_buffer& buffer, Parser& me
 }
 
 // All fields but those that are for the next hop only (RFC 9110, 7.6.1), and Expect, which is answered here.
-void append_fields(std::string& head, const http::fields& from) {
+void append_fields(std::string& head, const message_fields& from) {
   const auto [first, last] = from.equal_range(http::field::connection);
   for (const auto& field : from) {
     switch (field.name()) {
@@ -291,7 +307,7 @@ struct outcome {
 asio::awaitable<outcome> pass_answer_on(cocp::connection& from, client& to, const request_parser& asked) {
   beast::flat_buffer& buffer = from.session<read_buffer>().bytes;
   for (;;) {
-    response_parser answer;
+    response_parser answer(std::piecewise_construct, std::make_tuple(), to.answered.for_a_message());
     answer.skip(asked.get().method() == http::verb::head);  // its answer tells the length of a body that does not come
     co_await read_head(from, buffer, answer);
     const auto& fields = answer.get();
@@ -304,9 +320,8 @@ asio::awaitable<outcome> pass_answer_on(cocp::connection& from, client& to, cons
     const bool chunked = is_endless && asked.get().version() == 11;
     // Who is answered before it has asked in full may have to be cut off.
     if (to.all.is_stopping || (is_endless && !chunked) || (is_last && !asked.is_done())) to.keep_alive = false;
-    std::string head;
-    head.reserve(1024);
-    head.append("HTTP/1.1 ").append(std::to_string(result.status)).append(" ");
+    std::string& head = to.answer_head;
+    head.assign("HTTP/1.1 ").append(std::to_string(result.status)).append(" ");
     head.append(fields.reason()).append("\r\n");
     append_fields(head, fields);
     if (chunked) head += "Transfer-Encoding: chunked\r\n";
@@ -407,7 +422,7 @@ asio::awaitable<http::status> ask_upstream(client& from, request_parser& asked) 
 
 // Answers a request; false if it was the last.
 asio::awaitable<bool> serve_request(client& self) {
-  request_parser asked;
+  request_parser asked(std::piecewise_construct, std::make_tuple(), self.asked.for_a_message());
   self.is_answered = false;
   self.is_idle = true;
   http::status status = co_await read_request(self, asked);
