@@ -5,9 +5,12 @@
 
 namespace cocp::detail {
 
-bool budget::ask(entry& e, bool has_place_already, need n) noexcept {
+bool budget::ask(entry& e, bool has_place_already, need n, time_point now) noexcept {
   // Who stands in a line has his turn there, and in the other if it is that which he comes to wait for.
-  if (e.line_ == line::none) e.turn_ = ++turns_;
+  if (e.line_ == line::none) {
+    e.came_ = now;
+    e.turn_ = ++turns_;
+  }
   leave(e);
   e.need_ = n;
   if (!has_place_already && !has_turn(e, line::places, has_place())) return false;

@@ -6,6 +6,7 @@
 
 #include <boost/intrusive/set.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -15,10 +16,11 @@ namespace cocp::detail {
 /// dial, and a place that it keeps until its descriptor is closed.
 ///
 /// Who is refused stands in line, for a place or else for a dial, and has the next that is given up when it is his turn
-/// (`next`): before others whose first waiter has waited for less time, and those for whom nobody waits come last. Who
-/// needs no more says so (`settle`). While places are wanted and none is free, `next_to_make_room` says which pool is
-/// to close something idle: the one that was asked longest ago. It `leaves` a place, or is `pressed`: then it has
-/// nothing to close, and offers what becomes idle (`claims`) before it keeps it.
+/// (`next`): it counts since its first waiter waits, or since it stands there, whichever is longer. So those have their
+/// turn too whose users do not wait long enough, or not at all. Who needs no more says so (`settle`). While places are
+/// wanted and none is free, `next_to_make_room` says which pool is to close something idle: the one that was asked
+/// longest ago. It `leaves` a place, or is `pressed`: then it has nothing to close, and offers what becomes idle
+/// (`claims`) before it keeps it.
 ///
 /// Who ends what: a line, by a grant or by `settle`, and its pool's end. Pressed, by an offer that nobody claims.
 ///
@@ -43,7 +45,8 @@ class budget {
     line line_ = line::none;
     bool pressed_ = false;
     need need_;
-    /// When it came to the line.
+    /// When it came to the line, and behind how many.
+    time_point came_{};
     std::uint64_t turn_ = 0;
     /// When it was asked last.
     std::uint64_t asked_ = 0;
@@ -56,6 +59,9 @@ class budget {
     /// It has what it needs but a dial.
     bool waits_for_dial() const noexcept { return line_ == line::dials; }
     bool stands_in_line() const noexcept { return line_ != line::none; }
+
+   private:
+    time_point since() const noexcept { return std::min(need_.since, came_); }
   };
 
   budget(std::size_t max_connections, std::size_t max_dialling) noexcept
@@ -65,7 +71,7 @@ class budget {
   /// @{
 
   /// It wants to dial; `has_place`: in a place that it has. If it may it has both, and stands in line no more.
-  bool ask(entry& e, bool has_place, need n) noexcept;
+  bool ask(entry& e, bool has_place, need n, time_point now) noexcept;
   /// It needs what it has said, but its waiters are others.
   void waits(entry& e, need n) noexcept;
   /// It needs nothing more for now.
@@ -102,7 +108,7 @@ class budget {
 
   struct earlier {
     bool operator()(const entry& a, const entry& b) const noexcept {
-      return a.need_.since != b.need_.since ? a.need_.since < b.need_.since : a.turn_ < b.turn_;
+      return a.since() != b.since() ? a.since() < b.since() : a.turn_ < b.turn_;
     }
   };
   struct asked_earlier {

@@ -238,7 +238,7 @@ class pool_core final : public wait_owner,
   /// others may.
   void let_dial(time_point now) noexcept;
   /// One that may dial as far as this pool goes has what pools share. If not, this stands in line for it.
-  bool has_share(slot& s) noexcept;
+  bool has_share(slot& s, time_point now) noexcept;
   /// What it would do with more places.
   budget::need need() const noexcept;
   /// After that has changed: of one that stands in line for them.

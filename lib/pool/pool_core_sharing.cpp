@@ -10,9 +10,9 @@
 
 namespace cocp::detail {
 
-bool pool_core::has_share(slot& s) noexcept {
+bool pool_core::has_share(slot& s, time_point now) noexcept {
   const bool at_hand = free_places_ != 0;
-  if (!share_->ask(at_hand, need())) return false;
+  if (!share_->ask(at_hand, need(), now)) return false;
   if (at_hand) --free_places_;
   s.has_place_ = true;
   return true;

@@ -53,7 +53,7 @@ void pool_core::let_dial(time_point now) noexcept {
   bool is_refused = false;
   for (dial_desk::entry* e = nullptr; !is_refused && (e = dial_desk_.next(now));) {
     slot& s = slot_of(*e);
-    is_refused = share_ && !has_share(s);
+    is_refused = share_ && !has_share(s, now);
     if (!is_refused) {
       dial_desk_.let(s, now);
       s.keeper->wake();

@@ -63,8 +63,8 @@ shared_budget::share::~share() {
   all_->tell([this](budget& b) { b.remove(*this); });
 }
 
-bool shared_budget::share::ask(bool has_place, budget::need n) noexcept {
-  return all_->change([&](budget& b) { return b.ask(*this, has_place, n); });
+bool shared_budget::share::ask(bool has_place, budget::need n, time_point now) noexcept {
+  return all_->change([&](budget& b) { return b.ask(*this, has_place, n, now); });
 }
 
 void shared_budget::share::waits(budget::need n) noexcept {

@@ -28,7 +28,7 @@ class shared_budget {
     ~share();
 
     /// See `budget`.
-    bool ask(bool has_place, budget::need n) noexcept;
+    bool ask(bool has_place, budget::need n, time_point now) noexcept;
     void waits(budget::need n) noexcept;
     void settle() noexcept;
     void dialling(std::size_t n) noexcept;

@@ -20,7 +20,10 @@ budget::need since(std::chrono::seconds t, std::size_t places = 1) { return {tim
 budget::need nobody() { return {}; }
 
 struct fixture {
+  bool ask(budget& b, std::size_t i, bool has_place, budget::need n) { return b.ask(e[i], has_place, n, now); }
+
   std::array<budget::entry, 4> e;
+  time_point now{1h};
 };
 
 }  // namespace
@@ -29,13 +32,13 @@ BOOST_FIXTURE_TEST_SUITE(a_budget, fixture)
 
 BOOST_AUTO_TEST_CASE(gives_as_many_places_and_dials_as_there_are) {
   budget b(2, 3);
-  BOOST_TEST(b.ask(e[0], false, since(1s)));
-  BOOST_TEST(b.ask(e[1], false, since(1s)));
-  BOOST_TEST(!b.ask(e[2], false, since(1s)));
+  BOOST_TEST(ask(b, 0, false, since(1s)));
+  BOOST_TEST(ask(b, 1, false, since(1s)));
+  BOOST_TEST(!ask(b, 2, false, since(1s)));
   BOOST_TEST(e[2].stands_in_line());
   BOOST_TEST(!e[2].waits_for_dial());
-  BOOST_TEST(b.ask(e[0], true, since(1s)), "it has a place");
-  BOOST_TEST(!b.ask(e[1], true, since(1s)));
+  BOOST_TEST(ask(b, 0, true, since(1s)), "it has a place");
+  BOOST_TEST(!ask(b, 1, true, since(1s)));
   BOOST_TEST(e[1].waits_for_dial());
   BOOST_TEST(b.places() == 2u);
   BOOST_TEST(b.dials() == 3u);
@@ -43,25 +46,25 @@ BOOST_AUTO_TEST_CASE(gives_as_many_places_and_dials_as_there_are) {
 
 BOOST_AUTO_TEST_CASE(what_is_refused_takes_nothing) {
   budget b(2, 1);
-  BOOST_TEST(b.ask(e[0], false, since(1s)));
-  BOOST_TEST(!b.ask(e[1], false, since(1s)));
+  BOOST_TEST(ask(b, 0, false, since(1s)));
+  BOOST_TEST(!ask(b, 1, false, since(1s)));
   BOOST_TEST(e[1].waits_for_dial());
   BOOST_TEST(b.places() == 1u);
   BOOST_TEST(b.dials() == 1u);
 }
 
-BOOST_AUTO_TEST_CASE(a_place_goes_to_whose_first_waiter_has_waited_longest_and_last_to_those_for_whom_nobody_waits) {
+BOOST_AUTO_TEST_CASE(a_place_goes_to_whose_first_waiter_has_waited_longest) {
   budget b(1, unlimited);
-  BOOST_TEST(b.ask(e[0], false, since(1s)));
-  BOOST_TEST(!b.ask(e[1], false, nobody()));
-  BOOST_TEST(!b.ask(e[2], false, since(3s)));
-  BOOST_TEST(!b.ask(e[3], false, since(2s)));
+  BOOST_TEST(ask(b, 0, false, since(1s)));
+  BOOST_TEST(!ask(b, 1, false, nobody()));
+  BOOST_TEST(!ask(b, 2, false, since(3s)));
+  BOOST_TEST(!ask(b, 3, false, since(2s)));
   BOOST_TEST((b.next() == nullptr));
   b.dialling(e[0], 0);
   b.give_up(e[0], false);
   BOOST_TEST((b.next() == &e[3]));
-  BOOST_TEST(!b.ask(e[2], false, since(3s)), "another comes first");
-  BOOST_TEST(b.ask(e[3], false, since(2s)));
+  BOOST_TEST(!ask(b, 2, false, since(3s)), "another comes first");
+  BOOST_TEST(ask(b, 3, false, since(2s)));
   b.give_up(e[3], false);
   BOOST_TEST((b.next() == &e[2]));
   b.settle(e[2]);
@@ -70,59 +73,77 @@ BOOST_AUTO_TEST_CASE(a_place_goes_to_whose_first_waiter_has_waited_longest_and_l
 
 BOOST_AUTO_TEST_CASE(of_those_who_wait_as_long_the_first_that_came_is_the_first) {
   budget b(1, unlimited);
-  b.ask(e[0], false, since(1s));
-  b.ask(e[1], false, nobody());
-  b.ask(e[2], false, nobody());
+  ask(b, 0, false, since(1s));
+  ask(b, 1, false, nobody());
+  ask(b, 2, false, nobody());
   // To ask once more is no later turn.
-  b.ask(e[1], false, nobody());
+  ask(b, 1, false, nobody());
   b.give_up(e[0], false);
   BOOST_TEST((b.next() == &e[1]));
 }
 
-BOOST_AUTO_TEST_CASE(whose_waiters_have_gone_stands_where_the_next_ones_do) {
+BOOST_AUTO_TEST_CASE(who_stands_in_line_has_his_turn_whether_anybody_waits_or_not) {
   budget b(1, unlimited);
-  b.ask(e[0], false, since(1s));
-  b.ask(e[1], false, since(2s));
-  b.ask(e[2], false, since(3s));
+  now = time_point(10s);
+  ask(b, 0, false, since(10s));
+  ask(b, 1, false, nobody());
+  now = time_point(11s);
+  BOOST_TEST(!ask(b, 2, false, since(11s)));
+  b.give_up(e[0], false);
+  BOOST_TEST(!ask(b, 2, false, since(11s)), "who has come later");
+  BOOST_TEST((b.next() == &e[1]));
+  BOOST_TEST(ask(b, 1, false, nobody()));
+}
+
+BOOST_AUTO_TEST_CASE(whose_waiters_have_gone_stands_where_it_has_come_or_where_the_next_ones_do) {
+  budget b(1, unlimited);
+  now = time_point(3s);
+  ask(b, 0, false, since(1s));
+  ask(b, 1, false, since(1s));
+  ask(b, 2, false, since(2s));
   b.waits(e[1], since(4s));
   b.give_up(e[0], false);
   BOOST_TEST((b.next() == &e[2]));
+  b.settle(e[2]);
+  now = time_point(5s);
+  ask(b, 2, false, since(4s));
+  BOOST_TEST((b.next() == &e[1]), "nobody of its waiters waits for longer, but it does");
   b.waits(e[0], since(1s));
   BOOST_TEST(!e[0].stands_in_line(), "who needs nothing is not made to");
 }
 
 BOOST_AUTO_TEST_CASE(a_dial_that_ends_is_the_next_ones) {
   budget b(unlimited, 1);
-  BOOST_TEST(b.ask(e[0], false, since(1s)));
-  BOOST_TEST(!b.ask(e[1], false, since(2s)));
+  BOOST_TEST(ask(b, 0, false, since(1s)));
+  BOOST_TEST(!ask(b, 1, false, since(2s)));
   BOOST_TEST((b.next() == nullptr));
   b.dialling(e[0], 0);
   BOOST_TEST((b.next() == &e[1]));
-  BOOST_TEST(!b.ask(e[2], false, since(3s)));
-  BOOST_TEST(b.ask(e[1], false, since(2s)));
+  BOOST_TEST(!ask(b, 2, false, since(3s)));
+  BOOST_TEST(ask(b, 1, false, since(2s)));
 }
 
 BOOST_AUTO_TEST_CASE(whose_turn_it_is_has_what_he_waits_for_when_he_asks) {
   budget b(unlimited, 2);
-  b.ask(e[0], false, nobody());
-  b.ask(e[0], false, nobody());
-  for (std::size_t i : {1u, 2u, 3u}) BOOST_TEST(!b.ask(e[i], false, nobody()));
+  ask(b, 0, false, nobody());
+  ask(b, 0, false, nobody());
+  for (std::size_t i : {1u, 2u, 3u}) BOOST_TEST(!ask(b, i, false, nobody()));
   b.dialling(e[0], 1);
   BOOST_TEST((b.next() == &e[1]));
-  BOOST_TEST(b.ask(e[1], false, nobody()));
-  BOOST_TEST(!b.ask(e[1], false, nobody()), "it would have another");
+  BOOST_TEST(ask(b, 1, false, nobody()));
+  BOOST_TEST(!ask(b, 1, false, nobody()), "it would have another");
   b.dialling(e[0], 0);
   BOOST_TEST((b.next() == &e[2]));
-  BOOST_TEST(b.ask(e[2], false, nobody()));
+  BOOST_TEST(ask(b, 2, false, nobody()));
 }
 
 BOOST_AUTO_TEST_CASE(room_is_made_by_the_one_that_was_asked_longest_ago) {
   budget b(2, unlimited);
   for (auto& one : e) b.asked(one);
-  b.ask(e[0], false, since(1s));
-  b.ask(e[1], false, since(1s));
+  ask(b, 0, false, since(1s));
+  ask(b, 1, false, since(1s));
   BOOST_TEST((b.next_to_make_room() == nullptr), "nobody needs it");
-  b.ask(e[2], false, since(1s));
+  ask(b, 2, false, since(1s));
   BOOST_TEST((b.next_to_make_room() == &e[0]));
   b.asked(e[0]);
   BOOST_TEST((b.next_to_make_room() == &e[1]));
@@ -134,9 +155,9 @@ BOOST_AUTO_TEST_CASE(room_is_made_by_the_one_that_was_asked_longest_ago) {
 
 BOOST_AUTO_TEST_CASE(as_much_room_is_made_as_is_needed) {
   budget b(2, unlimited);
-  b.ask(e[0], false, since(1s));
-  b.ask(e[0], false, since(1s));
-  b.ask(e[2], false, since(1s, 2));
+  ask(b, 0, false, since(1s));
+  ask(b, 0, false, since(1s));
+  ask(b, 2, false, since(1s, 2));
   b.leaves(e[0]);
   BOOST_TEST((b.next_to_make_room() == &e[0]));
   b.leaves(e[0]);
@@ -145,22 +166,22 @@ BOOST_AUTO_TEST_CASE(as_much_room_is_made_as_is_needed) {
 
 BOOST_AUTO_TEST_CASE(one_that_has_nothing_to_close_offers_what_becomes_idle_until_nobody_needs_it) {
   budget b(1, unlimited);
-  b.ask(e[0], false, since(1s));
-  b.ask(e[1], false, since(1s));
+  ask(b, 0, false, since(1s));
+  ask(b, 1, false, since(1s));
   b.press(e[0]);
   BOOST_TEST((b.next_to_make_room() == nullptr));
   BOOST_TEST(b.claims(e[0]));
   BOOST_TEST(!b.claims(e[0]), "one is on its way");
   b.give_up(e[0], true);
-  BOOST_TEST(b.ask(e[1], false, since(1s)));
-  b.ask(e[0], false, since(2s));
+  BOOST_TEST(ask(b, 1, false, since(1s)));
+  ask(b, 0, false, since(2s));
   BOOST_TEST((b.next_to_make_room() == &e[1]));
 }
 
 BOOST_AUTO_TEST_CASE(what_goes_leaves_all_that_it_had) {
   budget b(1, 1);
-  b.ask(e[0], false, since(1s));
-  b.ask(e[1], false, since(1s));
+  ask(b, 0, false, since(1s));
+  ask(b, 1, false, since(1s));
   b.leaves(e[0]);
   b.remove(e[0]);
   b.remove(e[1]);
@@ -168,8 +189,8 @@ BOOST_AUTO_TEST_CASE(what_goes_leaves_all_that_it_had) {
   BOOST_TEST(b.dials() == 0u);
   BOOST_TEST((b.next() == nullptr));
   BOOST_TEST((b.next_to_make_room() == nullptr));
-  BOOST_TEST(b.ask(e[2], false, since(1s)));
-  b.ask(e[3], false, since(1s));
+  BOOST_TEST(ask(b, 2, false, since(1s)));
+  ask(b, 3, false, since(1s));
   BOOST_TEST((b.next_to_make_room() == &e[2]), "nothing is on its way any more");
   for (auto& one : e) b.remove(one);
 }

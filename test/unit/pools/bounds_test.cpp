@@ -100,6 +100,27 @@ BOOST_AUTO_TEST_CASE(one_below_a_min_size_is_never_closed) {
   BOOST_TEST(waits->error == errc::timed_out);
 }
 
+// Rule 15: nobody of them waits, and somebody else always does.
+BOOST_AUTO_TEST_CASE(who_may_not_wait_has_a_place_in_its_turn_too) {
+  pools_world w({.max_connections = 1}, {.size = 3, .min_size = 0, .get_timeout = 1h, .fail_fast = 0s});
+  w.net().results_at[w.at(5)] = connect_result::refused;
+  auto refused = w.get(5);
+  w.advance(1s);
+  BOOST_TEST(bool(refused->error));
+  w.net().results_at.clear();
+  bool is_served = false;
+  std::shared_ptr<pools_world::call> asks;
+  for (int i = 0; i < 4000 && !is_served; ++i) {
+    // It has to be opened again each time, since its place is wanted.
+    auto other = w.get(9);
+    if (!asks || asks->ends != 0) asks = w.get(5);
+    w.advance(5ms);
+    other->lease.put();
+    is_served = bool(asks->lease);
+  }
+  BOOST_TEST(is_served);
+}
+
 BOOST_AUTO_TEST_CASE(a_freed_place_goes_to_the_pool_whose_first_waiter_has_waited_longest) {
   pools_world w({.max_connections = 1});
   auto held = w.take(1);
