@@ -142,6 +142,22 @@ void server::lose_one(dice& d) {
   }
 }
 
+void server::lose_within_a_write(std::size_t number, dice& d) {
+  const auto found =
+      std::find_if(net_.peers.begin(), net_.peers.end(), [number](const auto& p) { return p->number == number; });
+  if (found == net_.peers.end() || (*found)->gone || (*found)->end) return;
+  const auto p = *found;
+  p->stall();
+  const std::size_t bytes = 1 + d.below(200);
+  net_.after(d.of<duration>({0ms, 1ms, 20ms}), [this, p, bytes] {
+    const failing_allocations::spare s;
+    if (p->gone || p->end) return;
+    book_.on_ended(p->number);
+    p->fin();
+    p->take(bytes);
+  });
+}
+
 void server::push_one(dice& d) {
   if (const auto p = any_open(d)) push(*p);
 }

@@ -44,6 +44,8 @@ class server {
 
   /// Something happens to a connection, as far as there is one.
   void lose_one(dice& d);
+  /// The connection of that number takes a part of what is written next, and has ended in the instant before.
+  void lose_within_a_write(std::size_t number, dice& d);
   void push_one(dice& d);
 
  private:

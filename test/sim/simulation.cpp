@@ -401,19 +401,32 @@ void simulation::check_streams(const cocp::stats& stats) {
 }
 
 void simulation::use_loner(std::uint64_t seed) {
-  if (is_loner_busy_) return;
+  if (at_loner_ != 0) return;
   if (!loner_) {
     const failing_allocations::spare s;
     loner_.emplace(*io_, connection_options{.address = loners_address});
     loners_use_.emplace(*this, *loner_);
   }
-  auto use = [](usage& u, std::uint64_t how) -> asio::awaitable<void> { co_await u.exchange(how); };
-  auto done = [this](std::exception_ptr e) {
-    is_loner_busy_ = false;
-    if (e) loners_use_->forget();
+  dice d(seed);
+  {
+    const failing_allocations::spare s;
+    if (d.one_in(2)) server_.lose_within_a_write(peer_of(*loner_), d);
+  }
+  const auto done = [this](std::exception_ptr e) {
+    has_loner_failed_ = has_loner_failed_ || e;
+    if (--at_loner_ == 0 && std::exchange(has_loner_failed_, false)) loners_use_->forget();
   };
-  asio::co_spawn(*io_, use(*loners_use_, seed), std::move(done));
-  is_loner_busy_ = true;
+  // By two, of whom one may wait for ever if the other has failed.
+  const bool apart = !book_.uncertain && d.one_in(2);
+  loners_use_->limit_time(apart ? std::optional<duration>(1s) : std::nullopt);
+  if (apart) {
+    at_loner_ = 2;
+    asio::co_spawn(*io_, loners_use_->ask(d.any()), done);
+    asio::co_spawn(*io_, loners_use_->hear(d.any()), done);
+  } else {
+    asio::co_spawn(*io_, loners_use_->exchange(d.any()), done);
+    at_loner_ = 1;
+  }
 }
 
 void simulation::be_well() {

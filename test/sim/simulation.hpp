@@ -104,7 +104,9 @@ class simulation final : private stage {
   /// A connection that stands alone, to the same servers. Rule 13 is for it too: nothing has parts on two streams.
   std::optional<connection> loner_;
   std::optional<usage> loners_use_;
-  bool is_loner_busy_ = false;
+  /// Who use it; and one of them has failed.
+  unsigned at_loner_ = 0;
+  bool has_loner_failed_ = false;
   std::size_t leases_ = 0;
   std::size_t detached_ = 0;
   /// Of `drain`, and when that was called.

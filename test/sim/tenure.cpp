@@ -143,6 +143,17 @@ asio::awaitable<void> usage::exchange(std::uint64_t seed) {
   }
 }
 
+asio::awaitable<void> usage::ask(std::uint64_t seed) {
+  dice d(seed);
+  const text t = draw_request(d.any());
+  co_await write(t.bytes, d.below(3));
+}
+
+asio::awaitable<void> usage::hear(std::uint64_t seed) {
+  dice d(seed);
+  co_await read(owed_, d.below(4));
+}
+
 asio::awaitable<void> usage::step(std::uint64_t seed) {
   static const duration limits[] = {0ns, 1ms, 20ms, 1s, 1min};
   static const char* const names[] = {"writes only",
@@ -198,8 +209,7 @@ asio::awaitable<void> usage::step(std::uint64_t seed) {
       limit_time(limits[d.below(5)]);
       break;
     case 5:
-      conn_.expires_never();
-      sim_.records().limit(holder_, std::nullopt);
+      limit_time(std::nullopt);
       break;
     case 6:
       co_await pause(d.below(4));
@@ -238,9 +248,14 @@ asio::awaitable<void> usage::shutdown_send() {
   op.ends_well();
 }
 
-void usage::limit_time(duration d) {
-  conn_.expires_after(d);
-  sim_.records().limit(holder_, sim_.now() + d);
+void usage::limit_time(std::optional<duration> d) {
+  if (d) {
+    conn_.expires_after(*d);
+    sim_.records().limit(holder_, sim_.now() + *d);
+  } else {
+    conn_.expires_never();
+    sim_.records().limit(holder_, std::nullopt);
+  }
 }
 
 asio::awaitable<void> usage::pause(std::size_t how) {

@@ -55,6 +55,11 @@ class usage {
   boost::asio::awaitable<void> step(std::uint64_t seed);
   /// A request and its answer. `both`: at once.
   boost::asio::awaitable<void> exchange(std::uint64_t seed);
+  /// The one half of it and the other, by two who know nothing of each other.
+  boost::asio::awaitable<void> ask(std::uint64_t seed);
+  boost::asio::awaitable<void> hear(std::uint64_t seed);
+  /// Of `expires_after`; none: no limit.
+  void limit_time(std::optional<duration> d);
   /// True if the last read has failed, and nothing else: then he may go on, and what he writes still goes to the same
   /// stream, if anywhere.
   bool goes_on_after_loss();
@@ -92,7 +97,6 @@ class usage {
   void look_at_stream(bool is_new);
   /// What is kept with it is as he left it.
   void look_at_session() const;
-  void limit_time(duration d);
   boost::asio::awaitable<void> pause(std::size_t how);
   /// Asio's parallel_group keeps its handler, and all that this owns, for ever where it runs out of memory.
   bool may_do_both() const;
