@@ -148,9 +148,8 @@ void pool_core::detach(slot& s) noexcept {
     if (self.ledger_.is_kept()) self.ledger_.not_given(s);
     const time_point now = self.env_->now();
     self.move(s, slot_event::let_go);
-    s.let_go_ = true;
     self.headcount_.detached(s);
-    self.dial_desk_.detached(s, s.users().has_answered(), now);
+    s.let_go_ = self.dial_desk_.detached(s, s.users().has_answered(), now);
     if (self.shelf_.end_retirement(s)) self.due_by(duty::age, self.tick_);
     if (self.share_) self.free_place(s);
     self.update_plain_put();

@@ -135,7 +135,11 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
     const bool outdated = is_outdated(s) || s.owner() == slot_owner::detached;
     dial_desk_.connected(s, outdated, now);
     let_dial(now);
-    if (s.owner() != slot_owner::detached) dial_desk_.up(s);
+    if (s.owner() == slot_owner::detached) {
+      s.let_go_ = true;
+    } else {
+      dial_desk_.up(s);
+    }
     const time_point needed_at = headcount_.connected(s, now);
     shelf_.connected(s, now);
     // One that was redialled in a lease is as old as its use.

@@ -134,6 +134,35 @@ BOOST_AUTO_TEST_CASE(it_cannot_have_another_stream) {
   }
 }
 
+// What was told before is not waited for; else the end of the next stream in that slot would pass for it.
+BOOST_AUTO_TEST_CASE(of_one_that_was_lost_before_the_loss_is_told_once_and_so_is_the_next_one) {
+  pool_world w({.size = 1});
+  w.advance(1s);
+  auto first = w.take();
+  const auto reads = w.watch(read_all(first));
+  w.peer().fin();
+  w.settle();
+  first.detach();
+  w.settle();
+  first.put();
+  w.settle();
+  BOOST_TEST(w.log.count(event_kind::disconnected) == 1u);
+  BOOST_TEST(w.pool->stats().disconnects == 1u);
+  // Its slot is vacant now, and has the place of the one that is detached next.
+  auto second = w.take();
+  second.detach();
+  w.advance(1s);
+  auto third = w.take();
+  const auto reads_too = w.watch(read_all(third));
+  w.peer().fin();
+  w.settle();
+  third.put();
+  w.advance(1s);
+  BOOST_TEST(w.log.count(event_kind::disconnected) == 2u);
+  BOOST_TEST(w.pool->stats().disconnects == 2u);
+  BOOST_TEST(w.pool->stats().connected == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(who_waits_for_another_stream_waits_no_more) {
   pool_world w({.size = 1});
   auto tunnel = w.take();
