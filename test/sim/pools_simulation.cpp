@@ -105,7 +105,7 @@ outcome pools_simulation::run(std::function<void(const std::string&)> trace) {
     failing_allocations::arm(plan_.failing_allocation);
     for (const act& a : plan_.acts) {
       if (!book_.failures().empty()) break;
-      advance(std::min<duration>(a.wait, 2min));
+      advance(std::min<duration>(a.wait, drawn_.dial.retry_max < 1s ? 2s : 2min));
       perform(a);
       if (a.handlers) {
         run_some(*a.handlers);

@@ -11,6 +11,7 @@
 #include "support/system_call.hpp"
 
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,12 +76,15 @@ std::string in_child(F f) {
   if (WIFEXITED(status)) {
     return WEXITSTATUS(status) == 0 ? "" : "the process ends with " + std::to_string(WEXITSTATUS(status));
   }
-  if (WTERMSIG(status) == SIGALRM) return "it hangs";
+  if (WTERMSIG(status) == SIGALRM || WTERMSIG(status) == SIGPROF) return "it hangs";
   return std::string("the process dies of: ") + ::strsignal(WTERMSIG(status));
 }
 
 void run_into(shared_report& r, const plan& p) {
-  ::alarm(longest);
+  // Of a processor; and of the clock, which goes on where nothing runs any more, or others do.
+  const itimerval limit{.it_interval = {}, .it_value = {.tv_sec = longest, .tv_usec = 0}};
+  system_call("setitimer", ::setitimer(ITIMER_PROF, &limit, nullptr));
+  ::alarm(10 * longest);
   const outcome o = simulate(p);
   ++r->simulations;
   r->virtual_time += o.virtual_time.count();
