@@ -200,11 +200,11 @@ BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subprojec
         "project('first', 'cpp', default_options: ['cpp_std=c++20', 'optimization=0', 'debug=false'])\n"
         "executable('first', 'first.cpp', dependencies: dependency('cocp', fallback: 'cocp'))\n");
   // With one compiler the library that has no run-time type information, as one source; with the other the one that
-  // has, each of its sources by itself.
+  // has, in other groups of sources.
   const bool bare = compiler == "g++";
   const std::string configure = std::string("meson setup build --wrap-mode=forcefallback --prefix=/ --libdir=lib ") +
                                 (bare ? "-Dcocp:default_library=static -Dcpp_rtti=false -Dunity=on -Dunity_size=1000"
-                                      : "-Dcocp:default_library=shared");
+                                      : "-Dcocp:default_library=shared -Dunity=on -Dunity_size=8");
   shop().run("cd " + directory + "; CXX=" + compiler + " " + configure + "; ninja -C build -j2");
   shop().check(directory + "/build/first", !bare);
   if (!bare) return;
