@@ -3,17 +3,15 @@
 
 #include "echo_server.hpp"
 
+#include "echo_session.hpp"
+
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/system/system_error.hpp>
 
-#include <array>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -32,18 +30,9 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 
 asio::awaitable<void> echo(tcp::socket socket, std::chrono::microseconds delay) {
-  std::array<char, 16384> bytes;
-  asio::steady_timer timer(socket.get_executor());
   try {
     socket.set_option(tcp::no_delay(true));
-    for (;;) {
-      const std::size_t n = co_await socket.async_read_some(asio::buffer(bytes), asio::use_awaitable);
-      if (delay.count() != 0) {
-        timer.expires_after(delay);
-        co_await timer.async_wait(asio::use_awaitable);
-      }
-      co_await asio::async_write(socket, asio::buffer(bytes, n), asio::use_awaitable);
-    }
+    co_await echo_session(socket, delay);
   } catch (const boost::system::system_error&) {
     // The client has gone; that is how every session ends.
   }

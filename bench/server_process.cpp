@@ -6,9 +6,11 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/readable_pipe.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -76,12 +78,19 @@ std::optional<clock::time_point> ready_time(std::string_view line, std::string_v
 server_command echo_server(unsigned short port, std::chrono::microseconds delay) {
   // Not /proc/self/exe itself, which under valgrind is valgrind.
   const auto self = std::filesystem::read_symlink("/proc/self/exe");
-  return {{self.string(), "--serve", std::to_string(port), std::to_string(delay.count())}, "listening since "};
+  return {{self.string(), "--serve", std::to_string(port), std::to_string(delay.count())}, "listening since ", port};
+}
+
+server_command tls_echo_server(unsigned short port, const std::string& certificate, const std::string& key) {
+  server_command command = echo_server(port);
+  command.words.insert(command.words.end(), {certificate, key});
+  return command;
 }
 
 server_command redis_server(unsigned short port) {
   return {{"redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"},
-          "Ready to accept connections"};
+          "Ready to accept connections",
+          port};
 }
 
 server_process::server_process(server_command command) : command_(std::move(command)) {}
@@ -106,6 +115,8 @@ asio::awaitable<clock::time_point> server_process::start() {
   if (pid < 0) throw std::system_error(error, std::generic_category(), "fork");
   pid_ = pid;
 
+  if (command_.ready_text.empty()) co_return co_await reached();
+
   std::string text;
   std::string last_line = "it printed nothing";
   boost::system::error_code ec;
@@ -121,6 +132,25 @@ asio::awaitable<clock::time_point> server_process::start() {
   kill();
   if (ec != asio::error::eof) throw boost::system::system_error(ec, name());
   throw std::runtime_error(name() + " did not start: " + last_line);
+}
+
+/// Tried until it accepts, since it does not say when it does.
+asio::awaitable<clock::time_point> server_process::reached() {
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  const asio::ip::tcp::endpoint at(asio::ip::address_v4::loopback(), command_.port);
+  for (;;) {
+    asio::ip::tcp::socket socket(pause.get_executor());
+    boost::system::error_code ec;
+    auto token = asio::redirect_error(asio::use_awaitable, ec);
+    co_await socket.async_connect(at, token);
+    if (!ec) co_return clock::now();
+    if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
+      pid_ = 0;
+      throw std::runtime_error(name() + " did not start: it ended");
+    }
+    pause.expires_after(std::chrono::milliseconds(1));
+    co_await pause.async_wait(asio::use_awaitable);
+  }
 }
 
 void server_process::start_now() {

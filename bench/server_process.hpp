@@ -17,12 +17,16 @@ struct server_command {
   /// The program, looked up in PATH, and its arguments.
   std::vector<std::string> words;
   /// Printed by the program once it listens; a number behind it is the time of that in nanoseconds of the monotonic
-  /// clock.
+  /// clock. Empty: it says nothing of the kind, and is tried at `port` of 127.0.0.1.
   std::string ready_text;
+  unsigned short port = 0;
 };
 
 /// This program's own echo server (see `serve_if_asked`) on a port of 127.0.0.1.
 server_command echo_server(unsigned short port, std::chrono::microseconds delay = {});
+
+/// The same with TLS: files in PEM.
+server_command tls_echo_server(unsigned short port, const std::string& certificate, const std::string& key);
 
 /// A redis-server on a port of 127.0.0.1 that writes nothing to disk.
 server_command redis_server(unsigned short port);
@@ -55,6 +59,8 @@ class server_process {
   pid_t pid() const noexcept { return pid_; }
 
  private:
+  boost::asio::awaitable<clock::time_point> reached();
+
   server_command command_;
   pid_t pid_ = 0;  ///< 0 if no process is running.
 };

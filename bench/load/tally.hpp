@@ -25,35 +25,30 @@ enum class server_state {
 
 /// Why a request failed.
 enum class cause {
-  in_flight,   ///< It was under way when the server died: nobody could have saved it.
-  lost,        ///< Its connection was lost while it was under way, to a server that is not ours.
-  after_back,  ///< Its lease was taken after the server was back.
-  no_lease,    ///< There was none for it.
-  other,       ///< None of these.
+  in_flight,      ///< It was under way when the server died: nobody could have saved it.
+  lost,           ///< Its connection was lost while it was under way, to a server that is not ours.
+  after_back,     ///< It got its connection after the server was back.
+  no_connection,  ///< There was none for it.
+  other,          ///< None of these.
 };
 
 std::string_view to_string(cause c) noexcept;
 
-/// `leased`: when its lease was handed over; `failed`: when it failed.
+/// `leased`: when it got its connection; `failed`: when it failed.
 cause cause_of_failure(server_state leased, server_state failed, const boost::system::error_code& error) noexcept;
 
-/// Counts how requests ended. Thread-safe.
+/// Counts how requests ended that are not just answered. Thread-safe.
 class tally {
  public:
-  void answered(server_state leased) noexcept {
-    requests_.fetch_add(1, std::memory_order_relaxed);
-    if (leased == server_state::back) after_back_.fetch_add(1, std::memory_order_relaxed);
-  }
+  /// On a connection taken when the server was back.
+  void answered_after_back() noexcept { after_back_.fetch_add(1, std::memory_order_relaxed); }
   void failed(cause why, const boost::system::error_code& error);
   void wrong(const std::string& what);
 
-  /// Requests that were answered rightly.
-  std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
-  /// Those whose lease was taken after the server was back.
-  std::uint64_t requests_after_back() const noexcept { return after_back_.load(std::memory_order_relaxed); }
+  /// Requests that were answered rightly whose connection was taken after the server was back.
+  std::uint64_t after_back() const noexcept { return after_back_.load(std::memory_order_relaxed); }
 
   std::uint64_t errors() const;
-  std::uint64_t errors(cause why) const;
   /// How often each cause showed as which error.
   std::map<std::pair<cause, std::string>, std::uint64_t> error_texts() const;
 
@@ -61,7 +56,6 @@ class tally {
   std::string first_wrong_answer() const;
 
  private:
-  std::atomic<std::uint64_t> requests_ = 0;
   std::atomic<std::uint64_t> after_back_ = 0;
 
   mutable std::mutex mutex_;

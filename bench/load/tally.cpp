@@ -4,11 +4,17 @@
 #include "tally.hpp"
 
 #include <boost/asio/error.hpp>
+#ifdef COCP_BENCH_TLS
+#include <boost/asio/ssl/error.hpp>
+#endif
 
 namespace bench {
 namespace {
 
 bool is_loss(const boost::system::error_code& error) noexcept {
+#ifdef COCP_BENCH_TLS
+  if (error == boost::asio::ssl::error::stream_truncated) return true;
+#endif
   return error == boost::asio::error::eof || error == boost::asio::error::connection_reset ||
          error == boost::asio::error::broken_pipe;
 }
@@ -22,9 +28,9 @@ std::string_view to_string(cause c) noexcept {
     case cause::lost:
       return "in flight when the connection was lost";
     case cause::after_back:
-      return "on a lease taken after the server was back";
-    case cause::no_lease:
-      return "no lease";
+      return "on a connection taken after the server was back";
+    case cause::no_connection:
+      return "no connection";
     case cause::other:
       break;
   }
@@ -54,15 +60,6 @@ std::uint64_t tally::errors() const {
   const std::lock_guard lock(mutex_);
   std::uint64_t sum = 0;
   for (const auto& [what, n] : errors_) sum += n;
-  return sum;
-}
-
-std::uint64_t tally::errors(cause why) const {
-  const std::lock_guard lock(mutex_);
-  std::uint64_t sum = 0;
-  for (const auto& [what, n] : errors_) {
-    if (what.first == why) sum += n;
-  }
   return sum;
 }
 
