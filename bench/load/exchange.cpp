@@ -32,8 +32,8 @@ class foreseen_exchange : public exchange {
     const std::string& right = steps_[at_].answer;
     const std::string_view got(answer_.data() + taken_, n);
     if (got != std::string_view(right).substr(taken_, n)) {
-      throw wrong_answer("asked " + quoted(steps_[at_].ask) + " and expected " + quoted(right) + ", got " +
-                         quoted(std::string_view(answer_.data(), taken_ + n)));
+      throw wrong_answer("asked " + excerpt(steps_[at_].ask) + " and expected " + excerpt(right) + ", got " +
+                         excerpt(std::string_view(answer_.data(), taken_ + n)));
     }
     taken_ += n;
     return taken_ == right.size();
@@ -131,7 +131,7 @@ class memcached_exchange final : public foreseen_exchange {
 
 }  // namespace
 
-std::string quoted(std::string_view bytes) {
+std::string excerpt(std::string_view bytes) {
   std::string out = "\"";
   for (const char c : bytes.substr(0, 24)) {
     std::array<char, 5> text{c};

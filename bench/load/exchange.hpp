@@ -45,7 +45,7 @@ class exchange {
 std::unique_ptr<exchange> make_exchange(const load_options& options, std::string key);
 
 /// The beginning of it, fit for a terminal.
-std::string quoted(std::string_view bytes);
+std::string excerpt(std::string_view bytes);
 
 /// The bytes that the harness's own web server has at /payload.
 const std::string& http_payload();

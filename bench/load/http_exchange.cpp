@@ -55,7 +55,7 @@ class http_exchange final : public exchange {
       }
       if (ec) {
         throw wrong_answer("not an answer of a web server (" + ec.message() +
-                           "): " + quoted(std::string_view(bytes_.data(), kept_)));
+                           "): " + excerpt(std::string_view(bytes_.data(), kept_)));
       }
     }
     kept_ -= used;
@@ -74,7 +74,7 @@ class http_exchange final : public exchange {
     const auto& answer = parser_->get();
     if (kept_ != 0) throw wrong_answer("more than one answer to one request");
     if (answer.result_int() >= 400) {
-      throw wrong_answer("asked " + quoted(request_) + ", got status " + std::to_string(answer.result_int()));
+      throw wrong_answer("asked " + excerpt(request_) + ", got status " + std::to_string(answer.result_int()));
     }
     if (ours_ && answer.body() != right_) throw wrong_answer("another part of /payload than was asked for");
   }

@@ -2,14 +2,20 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include "../echo_server.hpp"
+#include "baseline.hpp"
 #include "live_view.hpp"
 #include "measured.hpp"
 #include "options.hpp"
+#include "page.hpp"
+#include "record.hpp"
 #include "server.hpp"
 #include "slice.hpp"
 #include "summary.hpp"
 #include "tls_echo_server.hpp"
 #include "trial.hpp"
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -45,7 +51,23 @@ std::vector<bench::measured> measure(const bench::load_options& options, bench::
   return all;
 }
 
-bool run(const bench::load_options& options) {
+/// What can go wrong with the files does before anything is measured.
+std::optional<boost::json::object> check_files(const bench::load_options& options) {
+  if (!options.report.empty()) bench::check_page();
+  for (const std::string& file : {options.json, options.report}) {
+    if (!file.empty()) bench::write_file(file, "");
+  }
+  if (options.baseline.empty()) return std::nullopt;
+  return bench::read_record(options.baseline);
+}
+
+void keep(const bench::load_options& options, const boost::json::object& record) {
+  if (!options.json.empty()) bench::write_file(options.json, boost::json::serialize(record) + "\n");
+  if (!options.report.empty()) bench::write_file(options.report, bench::page_of(record));
+}
+
+bool run(const std::string& command, const bench::load_options& options) {
+  const std::optional<boost::json::object> before = check_files(options);
   bench::server server(options);
   bench::try_once(options, server.at());
   bench::live_view view(std::cout, ::isatty(STDOUT_FILENO) != 0);
@@ -55,6 +77,9 @@ bool run(const bench::load_options& options) {
   } else {
     bench::print_summary(std::cout, options, all.front());
   }
+  const boost::json::object record = bench::record_of(command, options, all);
+  keep(options, record);
+  if (before) bench::print_changes(std::cout, *before, record);
   return std::ranges::all_of(all, [&options](const bench::measured& m) { return bench::faults(options, m).empty(); });
 }
 
@@ -75,7 +100,9 @@ int main(int argc, char** argv) {
   bench::serve_tls_if_asked(argc, argv);
   try {
     const std::optional<bench::load_options> options = bench::parse_load_options(argc, argv, std::cout);
-    return !options || run(*options) ? EXIT_SUCCESS : EXIT_FAILURE;
+    std::string command = "bench/run";
+    for (int i = 1; i < argc; ++i) command.append(" ").append(argv[i]);
+    return !options || run(command, *options) ? EXIT_SUCCESS : EXIT_FAILURE;
   } catch (const bench::usage_error& e) {
     return complain_of_usage(e.what());
   } catch (const std::invalid_argument& e) {

@@ -114,7 +114,7 @@ asio::awaitable<void> slice::conduct() {
     result_.back_for = clock::now() - back_;
   }
   if (due_) result_.not_begun = due_->not_taken(clock::now());
-  if (result_.blocks.empty()) end_block();
+  if (options_.compare || result_.blocks.empty()) end_block();
   co_await stop();
   co_await server_.mend();
 }
@@ -222,13 +222,17 @@ asio::awaitable<void> slice::restart() {
 }
 
 asio::awaitable<void> slice::watch() {
-  const std::chrono::nanoseconds interval = std::clamp<std::chrono::nanoseconds>(options_.duration / 100, 20ms, 1s);
-  const std::chrono::nanoseconds length = options_.compare ? options_.duration : options_.duration / 10;
-  for (clock::time_point next = started_ + interval;; next += interval) {
+  for (clock::time_point next = started_ + interval();; next += interval()) {
     co_await machine_time().sleep_until(next);
     look();
-    if (elapsed() - block_began_ >= length) end_block();
+    // The one of a comparison ends with its slice.
+    if (!options_.compare && elapsed() - block_began_ >= options_.duration / 10) end_block();
   }
+}
+
+/// From sample to sample.
+std::chrono::nanoseconds slice::interval() const {
+  return std::clamp<std::chrono::nanoseconds>(options_.duration / 100, 20ms, 1s);
 }
 
 void slice::look() {
@@ -236,8 +240,17 @@ void slice::look() {
   const client::gauges g = now();
   const std::uint64_t errors = failures_.errors() + failures_.wrong_answers();
   const std::chrono::nanoseconds at = elapsed();
-  result_.samples.push_back({at, at - last_look_, since.count(), errors - last_errors_, since.quantile(0.5),
-                             since.quantile(0.99), since.quantile(0.999), g.up, g.leased, g.waiting});
+  if (at - last_look_ < interval() / 2 && !result_.samples.empty()) {
+    // What is left at the end is too short to be a sample.
+    sample& last = result_.samples.back();
+    last.at = at;
+    last.span += at - last_look_;
+    last.answered += since.count();
+    last.errors += errors - last_errors_;
+  } else {
+    result_.samples.push_back({at, at - last_look_, since.count(), errors - last_errors_, since.quantile(0.5),
+                               since.quantile(0.99), since.quantile(0.999), g.up, g.leased, g.waiting});
+  }
   last_look_ = at;
   last_errors_ = errors;
   block_.add(since);

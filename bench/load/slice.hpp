@@ -61,6 +61,7 @@ class slice {
   boost::asio::awaitable<void> restart();
   boost::asio::awaitable<void> watch();
   boost::asio::awaitable<void> stop();
+  std::chrono::nanoseconds interval() const;
   void look();
   void end_block();
   void tell(std::string what);

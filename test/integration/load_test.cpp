@@ -3,6 +3,7 @@
 
 #include "support/program.hpp"
 #include "support/reserved_port.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
@@ -12,7 +13,9 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <cstddef>
 #include <optional>
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -71,6 +74,52 @@ BOOST_DATA_TEST_CASE(each_mode_and_each_protocol_runs, data::make(runs)) {
   if (options.find("--duration") == std::string::npos) options += " --duration 200ms";
   const ended e = load(options);
   BOOST_TEST(e.status == 0, e.said);
+}
+
+std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t n = 0;
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += what.size()) ++n;
+  return n;
+}
+
+struct shown_page {
+  const char* options;
+  std::size_t charts;
+
+  friend std::ostream& operator<<(std::ostream& out, const shown_page& p) { return out << p.options; }
+};
+
+const shown_page pages[] = {
+    {"--duration 1s", 4},
+    {"--compare --duration 100ms --rounds 2", 6},
+};
+
+BOOST_DATA_TEST_CASE(a_browser_draws_all_curves_of_the_page_and_complains_of_nothing, data::make(pages)) {
+  const temporary_directory directory;
+  const std::string page = directory.path() / "page.html";
+  const std::string json = directory.path() / "run.json";
+  const ended e = load(std::string(sample.options) + " --report " + page + " --json " + json);
+  BOOST_TEST_REQUIRE(e.status == 0, e.said);
+
+  program browser({"chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+                   "--user-data-dir=" + (directory.path() / "profile").string(), "--dump-dom", "file://" + page});
+  BOOST_TEST(browser.wait().value_or(-1) == 0);
+  const std::string said = browser.said();
+  BOOST_TEST(count_of(said, "<canvas ") == sample.charts, said.substr(0, 2000));
+  BOOST_TEST(count_of(said, "data-inked=\"true\"") == sample.charts);
+  BOOST_TEST(count_of(said, "data-points=\"0\"") == 0u);
+  // As in [1:2:date/time:INFO:CONSOLE:1] "Uncaught ...", source: file:///page.html (1)
+  BOOST_TEST(count_of(said, ":CONSOLE") == 0u, said.substr(0, 2000));
+
+  // The run's figures are those of the page.
+  const ended again = load("--duration 100ms --baseline " + json);
+  BOOST_TEST(again.said.find("beside the baseline of 2") != std::string::npos, again.said);
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_written_is_named_before_anything_is_measured) {
+  const ended e = load("--json /nowhere/run.json");
+  BOOST_TEST(e.status == 1);
+  BOOST_TEST(e.said == "cocp-load: /nowhere/run.json cannot be written\n");
 }
 
 BOOST_AUTO_TEST_CASE(one_line_says_what_is_wrong_with_an_option) {
