@@ -16,7 +16,7 @@ struct fault {
     restart,  ///< It is started again.
     stall,    ///< For a time nothing gets through.
     latency,  ///< From now on each direction takes so much longer.
-    reset,    ///< Now so many of the connections are reset.
+    reset,    ///< From now on so many of the requests have their connection reset.
   };
 
   std::chrono::nanoseconds at{};  ///< From the begin of the measurement.
@@ -26,6 +26,11 @@ struct fault {
 
   /// It needs something between the server and the client.
   bool on_the_way() const noexcept { return what != kind::kill && what != kind::restart; }
+
+  /// It ends one that was before: no latency, no resets.
+  bool is_none() const noexcept {
+    return (what == kind::latency && time.count() == 0) || (what == kind::reset && share == 0);
+  }
 
   friend bool operator==(const fault&, const fault&) = default;
 };

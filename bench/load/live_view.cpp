@@ -44,7 +44,7 @@ void live_view::show(const measured& m) {
 
 void live_view::note(const happening& h) {
   end();
-  on_ = h.what;
+  on_ = h.over ? std::string() : h.what;
   out_ << title_ << time_text(h.at) << h.what << '\n' << std::flush;
 }
 

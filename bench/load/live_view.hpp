@@ -29,7 +29,7 @@ class live_view {
   const bool terminal_;
   std::string title_;
   bool open_ = false;  ///< The cursor is behind a line that will be overwritten.
-  std::string on_;     ///< What last happened to the server.
+  std::string on_;     ///< What happened to the server, until it is over.
   std::chrono::nanoseconds last_{};
 };
 

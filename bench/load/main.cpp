@@ -69,7 +69,7 @@ void keep(const bench::load_options& options, const boost::json::object& record)
 bool run(const std::string& command, const bench::load_options& options) {
   const std::optional<boost::json::object> before = check_files(options);
   bench::server server(options);
-  bench::try_once(options, server.at());
+  bench::try_once(options, server);
   bench::live_view view(std::cout, ::isatty(STDOUT_FILENO) != 0);
   const std::vector<bench::measured> all = measure(options, server, view);
   if (options.compare) {

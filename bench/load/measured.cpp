@@ -40,7 +40,7 @@ void append(measured& before, measured next) {
     s.at += before.elapsed;
     before.samples.push_back(s);
   }
-  for (happening& h : next.happened) before.happened.push_back({h.at + before.elapsed, std::move(h.what)});
+  for (happening& h : next.happened) before.happened.push_back({h.at + before.elapsed, std::move(h.what), h.over});
   before.blocks.insert(before.blocks.end(), next.blocks.begin(), next.blocks.end());
   before.elapsed += next.elapsed;
   before.answers.add(next.answers);

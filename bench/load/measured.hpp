@@ -46,6 +46,7 @@ block block_of(const latency& l, std::chrono::nanoseconds span);
 struct happening {
   std::chrono::nanoseconds at{};
   std::string what;
+  bool over = false;  ///< All is well again.
 };
 
 /// What a run of one mode has shown.

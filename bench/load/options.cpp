@@ -106,8 +106,11 @@ po::options_description known_options() {
   option("threads", usual("N", "1"), "threads that run the coroutines");
   option("contexts", usual("one|each", "one"), "one io_context for all threads, or one for each of them");
   option("fault", po::value<std::vector<std::string>>()->composing()->value_name("TIME:FAULT"),
-         "kill, restart, stall=TIME, latency=TIME or reset=PERCENT%, at a time from the begin (of each slice), as in "
-         "2s:kill; may be given again. By default the server is killed half-way and is back a sixth of the run later, "
+         "at a time from the begin (of each slice), as in 2s:kill, and again for the next: kill, restart; or, by a "
+         "relay in "
+         "front of the server, stall=TIME, latency=TIME (each way, until latency=0), reset=PERCENT% (of the requests, "
+         "until "
+         "reset=0%). By default the server is killed half-way and is back a sixth of the run later, "
          "but not with --connect or --compare; none: it is not");
   option("json", text("FILE"), "write what was measured there");
   option("report", text("FILE"), "write a page with curves there");

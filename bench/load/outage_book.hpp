@@ -17,6 +17,7 @@ namespace bench {
 /// its number tells that it is from before.
 class outage_book {
  public:
+  /// One that begins as `foreign` stays so.
   explicit outage_book(server_state first) : state_(first) {}
 
   server_state state() const noexcept { return state_; }
@@ -31,15 +32,19 @@ class outage_book {
   }
   void released() noexcept { --held_; }
 
-  void dying() noexcept { state_ = server_state::dying; }
+  void dying() noexcept { move_to(server_state::dying); }
   /// `leased`: how many leases are out, those on the way included.
   void down(std::size_t leased) noexcept {
     taken_before_death_ = taken_ + leased - std::min<std::uint64_t>(leased, held_);
-    state_ = server_state::down;
+    move_to(server_state::down);
   }
-  void back() noexcept { state_ = server_state::back; }
+  void back() noexcept { move_to(server_state::back); }
 
  private:
+  void move_to(server_state next) noexcept {
+    if (state_ != server_state::foreign) state_ = next;
+  }
+
   std::atomic<server_state> state_;
   std::atomic<std::uint64_t> taken_ = 0;               ///< Connections that requests got.
   std::atomic<std::uint64_t> held_ = 0;                ///< Those of them that they have now.

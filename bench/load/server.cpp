@@ -6,6 +6,7 @@
 #include "../echo_server.hpp"
 #include "../free_port.hpp"
 #include "exchange.hpp"
+#include "support/fault_relay.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <cocp/pool.hpp>
@@ -16,10 +17,12 @@
 #include <boost/asio/ssl/context.hpp>
 #endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include <unistd.h>
@@ -127,6 +130,11 @@ server::server(const load_options& options) : files_(std::make_unique<files>()) 
   } catch (const boost::system::system_error& e) {
     throw std::runtime_error("--connect is " + options.connect + ": " + e.code().message());
   }
+  if (std::ranges::any_of(options.faults, &fault::on_the_way)) {
+    relay_ = std::make_unique<cocp::test::fault_relay>(io_.get_executor(), target_.endpoints.front());
+    target_.endpoints = {relay_->endpoint()};
+    target_.address = relay_->address();
+  }
   if (!options.tls) return;
 #ifdef COCP_BENCH_TLS
   if (process_) {
@@ -154,9 +162,23 @@ void server::kill() noexcept {
   running_ = false;
 }
 
-void server::disturb(const fault&) {}
+void server::disturb(const fault& f) {
+  cocp::test::relay_faults now = relay_->faults();
+  switch (f.what) {
+    case fault::kind::stall:
+      relay_->stall_for(f.time);
+      return;
+    case fault::kind::latency:
+      now.to_server.latency = now.to_client.latency = f.time;
+      break;
+    default:
+      now.to_server.resets = f.share;
+  }
+  relay_->set(now);
+}
 
 boost::asio::awaitable<void> server::mend() {
+  if (relay_) relay_->set({});
   if (process_ && !running_) co_await start();
 }
 

@@ -13,6 +13,10 @@
 #include <memory>
 #include <optional>
 
+namespace cocp::test {
+class fault_relay;
+}  // namespace cocp::test
+
 namespace bench {
 
 /// What is asked: a server that was started here and can be killed, or one of the user's own.
@@ -45,6 +49,7 @@ class server {
   std::unique_ptr<files> files_;
   std::optional<server_process> process_;
   target target_;
+  std::unique_ptr<cocp::test::fault_relay> relay_;  ///< In front of the server, if there are faults on the way to it.
   bool running_ = false;
 };
 

@@ -79,7 +79,11 @@ slice::~slice() {
 
 measured slice::run() {
   std::exception_ptr trouble;
-  asio::co_spawn(front_, conduct(), [&trouble](std::exception_ptr e) { trouble = std::move(e); });
+  asio::co_spawn(front_, conduct(), [this, &trouble](std::exception_ptr e) {
+    trouble = std::move(e);
+    // There may be a relay on it, which goes on.
+    front_.stop();
+  });
   front_.restart();
   front_.run();
   if (trouble) std::rethrow_exception(trouble);
@@ -197,7 +201,8 @@ asio::awaitable<void> slice::apply(const fault& f) {
       co_return;
     default:
       server_.disturb(f);
-      tell(to_string(f));
+      if (f.what == fault::kind::stall) stalled_until_ = clock::now() + f.time;
+      tell(to_string(f), f.is_none());
   }
 }
 
@@ -215,8 +220,8 @@ void slice::kill() {
 asio::awaitable<void> slice::restart() {
   back_ = co_await server_.start();
   book_.back();
-  tell("server back");
   recovers_ = result_.how == mode::pool;
+  tell("server back", !recovers_);
   result_.recovery.reset();
   if (recovers_) begin_to_get_ready();
 }
@@ -259,7 +264,11 @@ void slice::look() {
     recovers_ = false;
     // They may have been redialled before we heard that it listens.
     result_.recovery = std::max<std::chrono::nanoseconds>(ready_at_.load() - back_, 0ns);
-    tell("all connections up");
+    tell("all connections up", true);
+  }
+  if (stalled_until_ && clock::now() >= *stalled_until_) {
+    stalled_until_.reset();
+    tell("stall over", true);
   }
   view_.show(result_);
 }
@@ -270,8 +279,8 @@ void slice::end_block() {
   block_began_ = at;
 }
 
-void slice::tell(std::string what) {
-  result_.happened.push_back({elapsed(), std::move(what)});
+void slice::tell(std::string what, bool over) {
+  result_.happened.push_back({elapsed(), std::move(what), over});
   view_.note(result_.happened.back());
 }
 

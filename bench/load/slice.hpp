@@ -64,7 +64,7 @@ class slice {
   std::chrono::nanoseconds interval() const;
   void look();
   void end_block();
-  void tell(std::string what);
+  void tell(std::string what, bool over = false);
   client::gauges now() const;
   std::optional<cocp::stats> pool_stats() const;
   std::chrono::nanoseconds elapsed() const { return clock::now() - started_; }
@@ -92,6 +92,7 @@ class slice {
   latency block_;
   std::chrono::nanoseconds block_began_{};
   clock::time_point killed_;
+  std::optional<clock::time_point> stalled_until_;
   clock::time_point back_;
   bool recovers_ = false;  ///< The server is back, and not all connections are.
 

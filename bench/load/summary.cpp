@@ -121,7 +121,7 @@ void print_summary(std::ostream& out, const load_options& options, const measure
   row(out, "wrong answers", grouped(m.wrong)) << '\n';
   if (m.wrong != 0) out << "  the first: " << m.first_wrong << '\n';
   row(out, "errors", grouped(m.all_errors())) << '\n';
-  if (m.leased_at_kill) {
+  if (m.leased_at_kill && !disturbed(options)) {
     row(out, "  in flight when it died", grouped(m.errors_of(cause::in_flight)))
         << "   (" << count_of(*m.leased_at_kill, m.pool ? "lease" : "connection") << (m.pool ? " out" : " in use");
     if (m.pool) out << ", " << count_of(m.pool->disconnects, "connection") << " lost";

@@ -30,15 +30,20 @@ std::string said_of(const boost::system::error_code& error) {
 
 }  // namespace
 
-void try_once(const load_options& options, const target& to) {
-  boost::asio::io_context io{1};
+void try_once(const load_options& options, server& at) {
+  boost::asio::io_context& io = at.context();
+  const target& to = at.at();
   const std::unique_ptr<client> by_hand = make_client_by_hand(io, to, mode::dial_each);
   const std::unique_ptr<asker> way = by_hand->make_asker();
   const std::unique_ptr<exchange> what = make_exchange(options, "cocp-load:" + std::to_string(::getpid()) + ":trial:");
   outage_book book(server_state::foreign);
   attempt now(book);
   std::optional<std::exception_ptr> end;
-  boost::asio::co_spawn(io, way->ask(*what, now), [&end](std::exception_ptr e) { end = std::move(e); });
+  boost::asio::co_spawn(io, way->ask(*what, now), [&end, &io](std::exception_ptr e) {
+    end = std::move(e);
+    // There may be a relay on it, which goes on.
+    io.stop();
+  });
   io.run_for(trials_limit);
 
   const std::string who =

@@ -62,6 +62,8 @@ const char* const runs[] = {
     "--threads 2",
     "--threads 2 --contexts each --mode locked",
     "--compare --rounds 2",
+    "--duration 400ms --fault 50ms:stall=50ms --fault 150ms:latency=5ms --fault 200ms:latency=0 --fault "
+    "250ms:reset=10%",
     "--compare=locked,pool --rounds 1 --rate 1000 --fault 30ms:kill --fault 50ms:restart",
 #ifdef COCP_BENCH_TLS
     "--tls",

@@ -116,6 +116,15 @@ BOOST_AUTO_TEST_CASE(a_lease_that_was_on_its_way_when_the_server_died_is_from_be
   BOOST_TEST((third.at() == state::down));
 }
 
+BOOST_AUTO_TEST_CASE(of_a_server_that_is_not_ours_nothing_is_known_later_either) {
+  bench::outage_book book(state::foreign);
+  book.dying();
+  book.down(0);
+  BOOST_TEST((book.state() == state::foreign));
+  book.back();
+  BOOST_TEST((book.state() == state::foreign));
+}
+
 BOOST_AUTO_TEST_CASE(modes_are_compared_round_by_round) {
   bench::measured slow;
   bench::measured quick;
