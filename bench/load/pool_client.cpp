@@ -6,6 +6,8 @@
 
 #include <cocp/pool.hpp>
 
+#include <chrono>
+
 namespace bench {
 namespace {
 
@@ -34,8 +36,8 @@ cocp::connection_options options_for(const target& to) {
 
 class pool_client final : public client {
  public:
-  pool_client(asio::io_context& io, const target& to, std::size_t size)
-      : size_(size), pool_(io, options_for(to), {.size = size}) {}
+  pool_client(asio::io_context& io, const target& to, const cocp::pool_options& options)
+      : size_(options.size), pool_(io, options_for(to), options) {}
 
   std::unique_ptr<asker> make_asker() override { return std::make_unique<leasing_asker>(pool_); }
   asio::awaitable<void> ready() override { co_await pool_.ready(size_); }
@@ -53,8 +55,14 @@ class pool_client final : public client {
 
 }  // namespace
 
-std::unique_ptr<client> make_pool_client(asio::io_context& io, const target& to, std::size_t size) {
-  return std::make_unique<pool_client>(io, to, size);
+std::unique_ptr<client> make_pool_client(asio::io_context& io, const target& to, std::size_t size, bool unchecked) {
+  cocp::pool_options options{.size = size};
+  if (unchecked) {
+    options.check_after = std::chrono::hours(1);
+    // Unread bytes would be looked for all the same.
+    options.allow_unread = true;
+  }
+  return std::make_unique<pool_client>(io, to, options);
 }
 
 }  // namespace bench

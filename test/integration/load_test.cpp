@@ -53,21 +53,21 @@ const char* const runs[] = {
     "--protocol redis",
     "--protocol memcached --bytes 10..5000",
     "--protocol http",
-    "--mode own-connection",
+    "--mode own-connection --fault none",
     "--mode dial-each --coroutines 2",
     "--mode locked --protocol http",
     "--rate 2000",
     "--rate 500 --bytes 1..65536",
     "--think 10ms",
     "--threads 2",
-    "--threads 2 --contexts each --mode locked",
+    "--threads 2 --contexts each --mode locked --fault none",
     "--compare --rounds 2",
     "--duration 400ms --fault 50ms:stall=50ms --fault 150ms:latency=5ms --fault 200ms:latency=0 --fault "
     "250ms:reset=10%",
     "--compare=locked,pool --rounds 1 --rate 1000 --fault 30ms:kill --fault 50ms:restart",
 #ifdef COCP_BENCH_TLS
-    "--tls",
-    "--tls --mode own-connection --protocol http",
+    "--tls --coroutines 4 --duration 600ms",
+    "--tls --mode own-connection --protocol http --coroutines 4 --fault none --duration 500ms",
 #endif
 };
 
