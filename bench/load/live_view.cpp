@@ -34,10 +34,11 @@ void live_view::show(const measured& m) {
   if (now.at - last_ < (terminal_ ? 100ms : 1s)) return;
   last_ = now.at;
   const double span = std::chrono::duration<double>(now.span).count();
-  out_ << (terminal_ ? "\r\x1b[K" : "") << title_ << time_text(now.at) << std::setw(10)
+  // Not wrapped: what is too long for the terminal is left out, and the next one is over it (DECAWM, console_codes(4)).
+  out_ << (terminal_ ? "\r\x1b[K\x1b[?7l" : "") << title_ << time_text(now.at) << std::setw(10)
        << rate_of(span > 0 ? static_cast<double>(now.answered) / span : 0) << "   p50 " << short_time(now.p50)
        << "   p99 " << short_time(now.p99) << "   up " << now.up << "   waiting " << now.waiting << "   errors "
-       << grouped(m.all_errors_so_far()) << (on_.empty() ? "" : "   [" + on_ + "]") << (terminal_ ? "" : "\n")
+       << grouped(m.all_errors_so_far()) << (on_.empty() ? "" : "   [" + on_ + "]") << (terminal_ ? "\x1b[?7h" : "\n")
        << std::flush;
   open_ = terminal_;
 }
