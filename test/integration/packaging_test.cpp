@@ -222,13 +222,54 @@ BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subprojec
   }
 }
 
-// Asio's own parts have another form then, and the program would crash.
-BOOST_DATA_TEST_CASE(a_program_without_run_time_type_information_does_not_link_to_a_library_that_has_it,
-                     data::make(compilers()), compiler) {
-  const outcome linked = shop().attempt(compiler + " -std=c++20 -fno-rtti " + shop().first_program() + " " +
+/// How a program may be compiled otherwise than its library, and what it is then told to miss.
+struct difference {
+  const char* option;
+  const char* missing;
+
+  friend std::ostream& operator<<(std::ostream& out, const difference& d) { return out << d.option; }
+};
+
+const difference differences[] = {
+    {"-fno-rtti", "library_without_rtti"},
+    {"-DBOOST_ASIO_DISABLE_THREADS", "library_with_BOOST_ASIO_DISABLE_THREADS"},
+    {"-DBOOST_ASIO_DISABLE_EPOLL", "library_with_BOOST_ASIO_DISABLE_EPOLL"},
+    {"-DBOOST_ASIO_ENABLE_HANDLER_TRACKING", "library_with_BOOST_ASIO_ENABLE_HANDLER_TRACKING"},
+    {"-DBOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT", "library_with_BOOST_ASIO_USE_TS_EXECUTOR_AS_DEFAULT"},
+};
+
+// Asio's own parts have another form then, and the program would crash, or hang.
+BOOST_DATA_TEST_CASE(a_program_with_another_asio_does_not_link, data::make(compilers()) * data::make(differences),
+                     compiler, difference) {
+  const std::string source = shop().new_path() + ".cpp";
+  write(source, "#include <cocp/export.hpp>\nint main() {}\n");
+  const outcome linked = shop().attempt(compiler + " -std=c++20 " + difference.option + " " + source + " " +
                                         shop().flags("both") + " -o " + shop().new_path());
   BOOST_TEST((linked.status != 0));
-  BOOST_TEST(linked.output.find("library_without_rtti") != std::string::npos, linked);
+  BOOST_TEST(linked.output.find(difference.missing) != std::string::npos, linked);
+}
+
+// It is compiled with the program's macros, whatever they are.
+BOOST_DATA_TEST_CASE(a_program_may_compile_the_library_itself, data::make(compilers()), compiler) {
+  const std::string source = shop().new_path() + ".cpp";
+  const std::string program = shop().new_path();
+  write(source, "#include <cocp/src.hpp>\n#include \"" + shop().first_program() + "\"\n");
+  shop().run(compiler + " -std=c++20 -Wall -Wextra -Wpedantic -Werror -DBOOST_ASIO_DISABLE_EPOLL " + source + " -I" +
+             shop().path("both") + "/include $(pkg-config --libs openssl) -pthread -o " + program);
+  shop().check(program, false);
+}
+
+/// What a program cannot be compiled with, and a word of the first error.
+const difference obstacles[] = {{"-std=c++17", "cocp needs C++20"},
+                                {"-std=c++20 -fno-exceptions", "cocp needs exceptions"}};
+
+BOOST_DATA_TEST_CASE(what_cocp_needs_is_the_first_error, data::make(compilers()) * data::make(obstacles), compiler,
+                     obstacle) {
+  const std::string source = shop().new_path() + ".cpp";
+  write(source, "#include <cocp.hpp>\n");
+  const outcome compiled = shop().attempt(compiler + " " + obstacle.option + " -I" + shop().sources() +
+                                          "/include -fsyntax-only " + source + " 2>&1 | grep -m1 error; false");
+  BOOST_TEST(compiled.output.find(obstacle.missing) != std::string::npos, compiled);
 }
 
 /// A line of a user's program, and how many lines a compiler may say about it.
@@ -283,7 +324,7 @@ const std::regex shown(
     R"(|detail::(asked_pool|channel|channel_waiter|pool_waiter|repetition|session_list|session_node)::.*)"
     R"(|detail::(stream|stream_waiter|waiter|wait_owner)::.*)"
     R"(|detail::(await_lease|executor_of|make_failure|queue_of|take_idle|wait_for_lease)\(.*)"
-    R"(|detail::library_(with|on)_\w+)");
+    R"(|detail::library_(with|without|on)_\w+)");
 /// Type information of what both sides know.
 const std::regex shown_type(
     R"((vtable|typeinfo|typeinfo name) for (std::enable_shared_from_this<)?cocp::)"

@@ -41,6 +41,9 @@ class COCP_API channel_waiter : public stream_waiter {
   std::tuple<error_code> take_result() const noexcept { return {error}; }
   void dropped() noexcept;
 
+ protected:
+  ~channel_waiter() = default;
+
  private:
   /// Kept by the handler.
   channel& channel_;

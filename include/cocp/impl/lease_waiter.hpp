@@ -50,7 +50,8 @@ class COCP_API pool_waiter : public waiter, public deadline_list_hook, public de
   void dropped() noexcept {}
 
  protected:
-  ~pool_waiter() = default;
+  // Virtual, although nobody deletes one: those who may look at it could, and -Wnon-virtual-dtor would say so.
+  virtual ~pool_waiter() = default;
 
  private:
   friend class waiting_room;
