@@ -6,14 +6,17 @@
 Prints `passed failed` on standard output, and each case that failed on standard error. A program of Boost.Test counts
 as the cases in its report. One that crashed or hung left no report, and one that failed though no case did (a leak seen
 at its end) or that ran no case at all has nobody to blame: each counts as one failure. Any other program counts as one
-case.
+case. A case whose precondition does not hold is no pass: it is told on standard error, with the reason.
 """
 import json
 import pathlib
+import re
 import sys
 import xml.etree.ElementTree as xml
 
 SINK = '--report_sink='
+# What Boost.Test says of a precondition; of what the command line leaves out it says "disabled".
+SKIPPED = re.compile(r'Test (?:case|suite) "?(\S+?)"? is skipped because (?!disabled)(.*)')
 
 
 def cases(report, path=''):
@@ -53,7 +56,10 @@ def main(build):
     passed, failed = 0, []
     with open(pathlib.Path(build, 'meson-logs', 'testlog.json'), encoding='utf-8') as log:
         for line in log:
-            more, losses = count(json.loads(line))
+            test = json.loads(line)
+            more, losses = count(test)
+            for case, reason in SKIPPED.findall(test.get('stdout', '')):
+                print(f"NOT TESTED {test['name']}: {case}: {reason}", file=sys.stderr)
             passed += more
             failed += losses
     if passed + len(failed) == 0:

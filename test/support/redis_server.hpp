@@ -30,6 +30,8 @@ class redis_server {
   void start();
   /// SIGSTOP: the kernel goes on accepting connections and bytes, and nobody answers. `kill` works on it too.
   void freeze() { process_->signal(SIGSTOP); }
+  /// SIGCONT: it answers all that it has been asked meanwhile.
+  void thaw() { process_->signal(SIGCONT); }
 
  private:
   reserved_port port_;
