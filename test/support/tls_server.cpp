@@ -27,6 +27,8 @@ using boost::system::error_code;
 namespace {
 
 constexpr auto token = asio::as_tuple(asio::use_awaitable);
+// A server that runs for long is not to grow by what it has counted.
+constexpr std::size_t most_names = 1000;
 
 asio::ssl::context::method method_of(tls_version v) {
   switch (v) {
@@ -84,7 +86,7 @@ struct tls_server::state {
     ++self->counted.open;
     if (::SSL_session_reused(s->native_handle()) == 1) ++self->counted.resumed;
     const char* const name = ::SSL_get_servername(s->native_handle(), TLSEXT_NAMETYPE_host_name);
-    self->counted.names.emplace_back(name ? name : "");
+    if (self->counted.names.size() < most_names) self->counted.names.emplace_back(name ? name : "");
     const auto place = self->open.insert(self->open.end(), s);
     std::array<char, 4096> buffer;
     for (;;) {

@@ -52,13 +52,14 @@ class tls_server {
   void push_all(std::string_view bytes);
 
   struct counts {
-    unsigned sessions = 0;           ///< Handshakes that succeeded.
-    unsigned resumed = 0;            ///< Of those, the ones that took up an earlier session.
-    unsigned failed = 0;             ///< Handshakes that failed.
-    unsigned open = 0;               ///< Sessions that go on.
-    unsigned said_goodbye = 0;       ///< Sessions that the client ended with close_notify.
-    unsigned cut_off = 0;            ///< Sessions that the client ended without.
-    std::vector<std::string> names;  ///< What clients asked for (server name indication); empty if for nothing.
+    unsigned sessions = 0;      ///< Handshakes that succeeded.
+    unsigned resumed = 0;       ///< Of those, the ones that took up an earlier session.
+    unsigned failed = 0;        ///< Handshakes that failed.
+    unsigned open = 0;          ///< Sessions that go on.
+    unsigned said_goodbye = 0;  ///< Sessions that the client ended with close_notify.
+    unsigned cut_off = 0;       ///< Sessions that the client ended without.
+    /// What the first thousand clients asked for (server name indication); empty if for nothing.
+    std::vector<std::string> names;
   };
   const counts& seen() const;
 
