@@ -2,11 +2,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "dice.hpp"
+
 #include <cocp/event.hpp>
 
 #include <cstdint>
 #include <optional>
 #include <ostream>
+#include <span>
 #include <vector>
 
 namespace cocp::test::sim {
@@ -57,6 +60,9 @@ enum class ending_way {
 /// One simulation, all of which comes from the seed. It can be made smaller.
 struct plan {
   explicit plan(std::uint64_t seed);
+  /// From bytes, as a fuzzer has them: a few for what there is, and the rest for what is done; a little change of them
+  /// is a little change of it.
+  explicit plan(std::span<const std::uint8_t> written);
 
   std::uint64_t seed;
   /// It is of pools of many addresses.
@@ -67,6 +73,9 @@ struct plan {
   std::uint64_t plain_options = 0;
   /// The so-manieth allocation fails; 0: none does.
   std::size_t failing_allocation = 0;
+
+ private:
+  void draw_end(dice& d);
 };
 
 }  // namespace cocp::test::sim
