@@ -6,12 +6,13 @@
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
 #include <boost/asio/require.hpp>
+#include <functional>
 #include <new>
 #include <utility>
 
 namespace cocp::test {
 
-/// An executor that sometimes has no memory.
+/// An executor that sometimes has no memory, and shows when something is begun.
 class reluctant_executor {
  public:
   struct control {
@@ -20,6 +21,8 @@ class reluctant_executor {
     unsigned times;
     unsigned calls = 0;
     unsigned refused = 0;
+    /// Called with each call, if it is there.
+    std::function<void()> before = {};
   };
 
   reluctant_executor(boost::asio::any_io_executor inner, control& c) noexcept
@@ -39,6 +42,7 @@ class reluctant_executor {
 
   template <class Function>
   void execute(Function&& f) const {
+    if (const auto before = control_->before) before();
     if (++control_->calls >= control_->first && control_->refused < control_->times) {
       ++control_->refused;
       // As one that had already begun.

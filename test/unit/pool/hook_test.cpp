@@ -189,6 +189,18 @@ BOOST_AUTO_TEST_CASE(never_reads_an_answer_that_a_lease_left) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_comes_behind_it_is_found_before_the_next_lease_however_soon_that_is) {
+  pool_world w({.size = 1, .check_after = 1h, .on_return = reset});
+  w.take().put();
+  w.settle();
+  w.peer().send("+");
+  w.settle();
+  BOOST_TEST(w.pool->stats().idle == 1u);
+  w.peer().send("more");
+  BOOST_TEST(!w.pool->try_get());
+  BOOST_TEST(w.pool->stats().replaced_dirty == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(what_it_leaves_unread_replaces_the_connection) {
   pool_world w(returning(reset));
   w.take().put();

@@ -144,6 +144,16 @@ BOOST_AUTO_TEST_CASE(one_that_is_out_for_too_long_is_told_once_and_once_more_whe
   BOOST_TEST(w.log.count(event_kind::lease_returned) == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_found_dead_before_it_is_given_out_is_held_by_nobody) {
+  pool_world w(reporting(1));
+  w.settle();
+  w.peer().fin();
+  BOOST_TEST(!w.pool->try_get());
+  BOOST_TEST(w.pool->leases().empty());
+  w.advance(1h);
+  BOOST_TEST(w.log.count(event_kind::lease_overdue) == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(each_lease_has_a_time_of_its_own) {
   pool_world w(reporting(3));
   std::vector<cocp::lease> held;

@@ -6,7 +6,10 @@
 #include <boost/test/unit_test.hpp>
 #include <cocp/pool.hpp>
 
+#include <algorithm>
+
 #include "support/pool_world.hpp"
+#include "support/reluctant_executor.hpp"
 
 namespace asio = boost::asio;
 namespace data = boost::unit_test::data;
@@ -309,6 +312,32 @@ BOOST_AUTO_TEST_CASE(a_connection_on_which_a_lease_did_io_is_looked_at_once) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(behind_one_that_is_found_dead_another_is_given_out_without_a_look) {
+  pool_world w({.size = 2, .check_after = 1h});
+  w.settle();
+  for (int i = 0; i < 2; ++i) {
+    // Both have had their first look.
+    auto a = w.take();
+    auto b = w.take();
+  }
+  auto asks = w.take();
+  auto sent = w.watch(asks->write(asio::buffer("ask", 3)));
+  w.settle();
+  const auto asked =
+      std::find_if(w.net().peers.begin(), w.net().peers.end(), [](const auto& p) { return p->received == "ask"; });
+  BOOST_REQUIRE((asked != w.net().peers.end()));
+  (*asked)->send("answer, and more");
+  char answer = 0;
+  auto got = w.watch(asks->read_some(asio::buffer(&answer, 1)));
+  w.settle();
+  asks.put();
+  const auto gets = w.pool->stats().gets;
+  const auto lease = w.pool->try_get();
+  BOOST_TEST(bool(lease));
+  BOOST_TEST(w.pool->stats().gets == gets + 1);
+  BOOST_TEST(w.pool->stats().replaced_dirty == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(a_connection_handed_to_a_waiter_after_a_lease_without_io_is_not_looked_at) {
   pool_world w({.size = 1, .check_after = 1h});
   w.take().put();
@@ -318,6 +347,53 @@ BOOST_AUTO_TEST_CASE(a_connection_handed_to_a_waiter_after_a_lease_without_io_is
   lease.put();
   w.settle();
   BOOST_TEST(waiter->lease->generation() == 1u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(idle_timeout)
+
+BOOST_AUTO_TEST_CASE(who_waits_keeps_the_attempts_that_he_waits_for) {
+  pool_world w({.size = 1, .min_size = 0, .idle_timeout = 1s, .get_timeout = std::nullopt}, {.connect_timeout = 1s});
+  w.net().default_result = fake_network::connect_result::refused;
+  const auto waits = w.get();
+  w.advance(1min);
+  BOOST_TEST(waits->ends == 0u);
+  w.net().default_result = fake_network::connect_result::accepted;
+  w.advance(6s);
+  BOOST_TEST(bool(waits->lease));
+}
+
+// As on another thread: while the first of two that nobody needs is being closed, the pool is made smaller, and
+// somebody begins to wait for whom there is no room any more. With the second there is.
+BOOST_AUTO_TEST_CASE(who_begins_to_wait_while_what_nobody_needs_is_closed_is_served) {
+  world w;
+  reluctant_executor::control control{~0u, 0};
+  std::optional<cocp::pool> pool;
+  pool.emplace(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)),
+               cocp::connection_options{.address = "10.0.0.1:7"},
+               cocp::pool_options{.size = 2, .min_size = 0, .idle_timeout = 1s});
+  auto ready = w.watch(pool->ready(2));
+  w.settle();
+  BOOST_REQUIRE(ready->value.has_value());
+  // When the housekeeper has been woken, the next thing that is begun is the end of the first.
+  while (w.net().next_timer() && w.net().open() == 2u) {
+    w.net().move(*w.net().next_timer() - w.net().now());
+    std::shared_ptr<world::call> waits;
+    control.before = [&] {
+      if (waits || pool->stats().idle != 0) return;
+      pool->resize(1);
+      waits = w.begin_call([&](auto done) { pool->async_get(std::move(done)); });
+    };
+    w.settle();
+    control.before = {};
+    if (!waits) continue;
+    w.settle();
+    BOOST_TEST(bool(waits->lease));
+    break;
+  }
+  BOOST_TEST(pool->stats().size == 1u);
+  pool.reset();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

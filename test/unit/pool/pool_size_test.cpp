@@ -475,6 +475,16 @@ BOOST_AUTO_TEST_CASE(closes_idle_connections_first_and_leased_ones_when_they_com
   BOOST_TEST(w.net().attempts.size() == 5u);
 }
 
+BOOST_AUTO_TEST_CASE(closes_one_that_comes_back_unused_though_nothing_was_idle) {
+  pool_world w({.size = 2});
+  auto held = take(w, 2);
+  w.pool->resize(1);
+  held.pop_back();
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 0 idle, 1 leased, 0 connecting, 0 waiting");
+  BOOST_TEST(w.net().open() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(gives_up_dials_first) {
   pool_world w({.size = 2});
   w.settle();
@@ -583,6 +593,18 @@ BOOST_AUTO_TEST_CASE(a_dial_that_is_given_up_closes_what_it_had_opened) {
   BOOST_TEST(gauges(*w.pool) == "1 connected, 0 idle, 1 leased, 0 connecting, 1 waiting");
   BOOST_TEST(w.log.count(event_kind::connected) == 1u);
   BOOST_TEST(w.log.count(event_kind::closed) == 0u);
+}
+
+// One at a time is down for its age, and as long as it is no other may be.
+BOOST_AUTO_TEST_CASE(one_that_is_given_up_while_it_is_redialled_for_its_age_is_not_in_the_way_of_the_next) {
+  pool_world w({.size = 3, .max_lifetime = 10s}, {.connect_timeout = std::nullopt});
+  w.settle();
+  w.net().default_result = connect_result::hangs;
+  w.advance(11s);
+  BOOST_TEST(w.net().open() == 2u);
+  w.pool->resize(2);
+  w.advance(1s);
+  BOOST_TEST(w.net().open() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(min_size_follows_unless_it_was_given) {

@@ -5,6 +5,7 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/test/data/monomorphic.hpp>
@@ -13,6 +14,7 @@
 
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -72,6 +74,23 @@ BOOST_AUTO_TEST_CASE(a_loss_that_somebody_has_noticed_is_told_though_close_comes
   w.settle();
   BOOST_TEST(w.pool->stats().disconnects == 1u);
   BOOST_TEST(w.log.count(cocp::event_kind::disconnected) == 1u);
+}
+
+// Its supervisor has gone, and told nobody.
+BOOST_AUTO_TEST_CASE(what_a_lease_loses_after_close_is_not_counted_either) {
+  pool_world w;
+  auto lease = w.take();
+  w.pool->close();
+  w.settle();
+  char b = 0;
+  const auto read = w.watch(lease->read_some(asio::buffer(&b, 1)));
+  w.peer().reset();
+  w.settle();
+  BOOST_TEST(read->error == asio::error::connection_reset);
+  lease.put();
+  w.settle();
+  BOOST_TEST(w.log.count(cocp::event_kind::disconnected) == 0u);
+  BOOST_TEST(w.pool->stats().disconnects == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_drain_that_was_given_up_does_not_keep_the_context) {
@@ -158,6 +177,52 @@ BOOST_AUTO_TEST_CASE(a_drain_whose_completion_is_refused_ends_though_the_houseke
     BOOST_TEST(control.refused == times);
     BOOST_TEST((*drained == error_code()));
   }
+}
+
+// It had gone, and nobody could be told of the end: the wait does not begin. Under `use_awaitable` Asio takes the
+// coroutine along, and throws out of `run`.
+BOOST_AUTO_TEST_CASE(a_drain_whose_housekeeper_is_refused_throws_and_the_next_one_ends) {
+  world w;
+  reluctant_executor::control control{~0u, 1};
+  std::optional<cocp::pool> pool;
+  pool.emplace(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)),
+               cocp::connection_options{.address = "10.0.0.1:7"}, cocp::pool_options{.size = 1});
+  w.settle();
+  auto lease = pool->try_get();
+  BOOST_REQUIRE(bool(lease));
+  pool->close();
+  w.settle();
+  BOOST_TEST(w.io().stopped());
+  control.first = control.calls + 1;
+  const auto in_vain = w.watch(pool->drain());
+  BOOST_CHECK_THROW(w.settle(), std::bad_alloc);
+  BOOST_TEST(control.refused == 1u);
+  BOOST_TEST(!in_vain->value.has_value());
+  const auto drained = w.watch(pool->drain());
+  w.settle();
+  BOOST_TEST(!drained->done);
+  lease.put();
+  w.settle();
+  BOOST_TEST(drained->value.has_value());
+}
+
+// Whatever it is that the executor refuses: nothing is left behind.
+BOOST_AUTO_TEST_CASE(a_pool_that_its_executor_does_not_let_begin_throws) {
+  unsigned thrown = 0;
+  for (bool begun = false; !begun;) {
+    world w;
+    reluctant_executor::control control{thrown + 1, 1};
+    std::optional<cocp::pool> pool;
+    try {
+      pool.emplace(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)),
+                   cocp::connection_options{.address = "10.0.0.1:7"}, cocp::pool_options{.size = 2});
+      begun = true;
+    } catch (const std::bad_alloc&) {
+      ++thrown;
+    }
+    control.times = 0;
+  }
+  BOOST_TEST(thrown != 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_wait_that_close_ends_and_whose_completion_is_refused_ends_all_the_same) {

@@ -221,6 +221,32 @@ BOOST_AUTO_TEST_CASE(a_burst_at_one_address_has_as_many_as_others_can_spare) {
   BOOST_TEST(w.open(6) == 5u);
 }
 
+BOOST_AUTO_TEST_CASE(room_for_all_who_wait_is_made_at_once_and_not_for_one_after_the_other) {
+  auto words = [](cocp::connection& c) -> asio::awaitable<void> {
+    const auto out = asio::buffer("QUIT", 4);
+    co_await c.write(out);
+    char answer = 0;
+    const auto in = asio::buffer(&answer, 1);
+    co_await c.read(in);
+  };
+  pools_world w({.max_connections = 3}, {.size = 3}, {.on_close = words});
+  // It is known to be well, so that it need not try one first.
+  w.take(2).put();
+  std::vector<std::shared_ptr<pools_world::call>> calls;
+  for (int i = 0; i < 3; ++i) calls.push_back(w.get(1));
+  w.advance(2s);
+  BOOST_TEST(w.open(1) == 3u);
+  calls.clear();
+  for (int i = 0; i < 3; ++i) calls.push_back(w.get(2));
+  w.settle();
+  for (const auto& p : w.net().peers) BOOST_TEST(p->received == "QUIT");
+  w.advance(1s);
+  for (const auto& c : calls) BOOST_TEST(bool(c->lease));
+  calls.clear();
+  w.pools->close();
+  w.advance(2s);
+}
+
 BOOST_AUTO_TEST_CASE(last_words_are_said_before_the_place_is_another_ones) {
   cocp::connection_options each;
   each.on_close = [](cocp::connection& c) -> asio::awaitable<void> {
