@@ -22,6 +22,7 @@
 #include <optional>
 #include <ostream>
 #include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -189,6 +190,39 @@ BOOST_AUTO_TEST_CASE(cmake_accepts_the_versions_of_the_same_series_and_links_the
   const std::string said = shop().run("cd " + directory + "; cmake -B . -DCMAKE_PREFIX_PATH=" + shop().path("both"));
   BOOST_TEST(said.find("accepted: 0.1;0.1.0\n") != std::string::npos, said);
   BOOST_TEST(said.find("location: " + shop().libraries("both") + "/libcocp.a\n") != std::string::npos, said);
+}
+
+// With one of the compilers, since it is the whole library again.
+BOOST_DATA_TEST_CASE(a_program_is_built_with_the_library_by_cmakes_fetch_content, data::make(compilers()), compiler) {
+  if (compiler == "g++") return;
+  const std::string directory = shop().new_path();
+  fs::create_directory(directory);
+  write(directory + "/CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.18)\n"
+        "project(first CXX)\n"
+        "include(FetchContent)\n"
+        "FetchContent_Declare(cocp SOURCE_DIR " +
+            shop().sources() +
+            " SOURCE_SUBDIR lib)\n"
+            "FetchContent_MakeAvailable(cocp)\n"
+            "add_executable(first " +
+            shop().first_program() +
+            ")\n"
+            "target_link_libraries(first cocp::cocp)\n");
+  shop().run("cd " + directory + "; cmake -B . -DCMAKE_UNITY_BUILD=ON -DCMAKE_CXX_COMPILER=" + compiler +
+             "; cmake --build .");
+  shop().check(directory + "/first", false);
+}
+
+BOOST_AUTO_TEST_CASE(cmake_and_meson_compile_the_same_sources) {
+  const auto sources = [](const std::string& file) {
+    std::ifstream in(shop().sources() + "/lib/" + file);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    const std::regex name("[a-z_]+/[a-z_]+\\.cpp");
+    return std::set<std::string>(std::sregex_token_iterator(text.begin(), text.end(), name), {});
+  };
+  BOOST_TEST(sources("CMakeLists.txt").size() > 50u);
+  BOOST_TEST(sources("CMakeLists.txt") == sources("meson.build"), boost::test_tools::per_element());
 }
 
 BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subproject, data::make(compilers()), compiler) {
