@@ -14,6 +14,7 @@ namespace cocp::test::soak {
 struct sample {
   double at = 0;           ///< Seconds since the start.
   double memory = 0;       ///< Resident, in MiB.
+  double heap = 0;         ///< Allocated and not freed, in MiB.
   double descriptors = 0;  ///< Open.
   double threads = 0;
   double served = 0;   ///< Exchanges a second.
@@ -22,22 +23,17 @@ struct sample {
   double median = 0;   ///< Of what was served: from `get` to the end of the exchange, in ms.
   double worst = 0;    ///< Of 99 of a hundred.
   double troubles = 0;
+  /// For how much of the second its threads, all together, wanted a processor and had none; in ms. What a busy machine
+  /// adds to latency.
+  double kept_waiting = 0;
 };
 
-/// The figures of this process.
+/// The figures of this process; `kept_waiting` since its start.
 void measure_process(sample& s);
 
-/// A figure is flat if it is in the last quarter what it was in the second one, but for these.
-struct bound {
-  const char* name;
-  double sample::*figure;
-  /// Of the quarter's samples so many are below what is compared.
-  double part;
-  double factor;
-  double more;
-};
-
-/// True if all are. Each is told, in a line.
+/// True if what has a bound is in the last quarter, in the median, what it was in the second one. Each figure is told,
+/// in a line. Latency is judged by the seconds in which the machine was not busy with others; if there are too few of
+/// them, it is said to be not tested.
 bool are_flat(const std::vector<sample>& samples, std::ostream& out);
 
 /// Comma separated, with a line of names.
