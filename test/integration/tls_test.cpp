@@ -853,6 +853,24 @@ BOOST_AUTO_TEST_CASE(before_may_say_why_there_is_no_tls) {
   BOOST_TEST(told.find("the server has no TLS") != std::string::npos, told);
 }
 
+BOOST_AUTO_TEST_CASE(before_may_not_end_what_is_sent) {
+  tls_server server(io.get_executor(), made.localhost, tls_version::any, {"STARTTLS\n", "no\n"});
+  std::string told;
+  run([&]() -> asio::awaitable<void> {
+    auto options = at(server.address());
+    options.tls->before = [](cocp::connection& c) -> asio::awaitable<void> { co_await c.shutdown_send(); };
+    cocp::pool pool(io, options, {.size = 1, .fail_fast = 0s});
+    try {
+      auto get = pool.get();
+      const cocp::lease l = co_await std::move(get);
+    } catch (const boost::system::system_error& e) {
+      told = e.what();
+    }
+    co_await pool.drain();
+  });
+  BOOST_TEST(told.find("tls.before shut its sending side down") != std::string::npos, told);
+}
+
 BOOST_DATA_TEST_CASE(shutdown_send_is_close_notify_and_reads_go_on,
                      data::make({tls_version::tls_1_2, tls_version::tls_1_3}), version) {
   tls_server server(io.get_executor(), made.localhost, version);
@@ -868,6 +886,7 @@ BOOST_DATA_TEST_CASE(shutdown_send_is_close_notify_and_reads_go_on,
       auto begin = asio::buffer(first);
       co_await conn->read(begin);
       co_await conn->shutdown_send();
+      BOOST_TEST(conn->remote_endpoint().port() != 0u);
       error_code ec;
       try {
         co_await conn->write(begin);

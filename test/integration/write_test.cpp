@@ -62,6 +62,35 @@ BOOST_AUTO_TEST_CASE(sends_all_of_the_buffers_however_much_the_socket_takes_at_o
   BOOST_TEST((sent == received));
 }
 
+BOOST_AUTO_TEST_CASE(behind_the_last_one_the_peer_finds_an_end_and_what_it_answers_arrives) {
+  const fd_check descriptors;
+  asio::io_context io;
+  scripted_server server(io.get_executor());
+  cocp::connection conn{io, {.address = server.address()}};
+  std::string received(5, '\0');
+  cocp::error_code end;
+  auto body = [&]() -> asio::awaitable<void> {
+    co_await conn.ready();
+    const auto out = asio::buffer("hello", 5);
+    co_await conn.write(out);
+    co_await conn.shutdown_send();
+    const auto in = asio::buffer(received);
+    co_await conn.read(in);
+    // The server has read to the end, and closes.
+    try {
+      co_await conn.read_some(in);
+    } catch (const boost::system::system_error& e) {
+      end = e.code();
+    }
+    conn.close();
+    server.stop_listening();
+    server.close_all();
+  };
+  run(io, body());
+  BOOST_TEST(received == "hello");
+  BOOST_TEST(end == asio::error::eof);
+}
+
 BOOST_AUTO_TEST_CASE(of_nothing_ends_at_once) {
   asio::io_context io;
   scripted_server server(io.get_executor());

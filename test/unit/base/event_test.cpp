@@ -39,6 +39,7 @@ const row rows[] = {
      "warning connect_failed a:1: log-in: End of file (attempt 1)"},
     {{event_kind::replaced, severity::info, "unix:/a\nb", {}, 0, {}, "no\r\nerror forged\x1b[1m K\u00f6nig"},
      "info replaced unix:/a\\nb: no\\r\\nerror forged\\x1b[1m K\u00f6nig"},
+    {{.kind = event_kind::closed, .level = severity::error, .address = "a:1"}, "error closed a:1"},
     {{.kind = event_kind::closed, .level = severity::debug, .address = "a:1", .name = "d\nb"}, "debug closed d\\nb"},
 };
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -11,6 +12,7 @@
 #include <cocp/connection.hpp>
 
 #include "connection/backoff.hpp"
+#include "support/reluctant_executor.hpp"
 #include "support/world.hpp"
 
 namespace asio = boost::asio;
@@ -346,6 +348,24 @@ BOOST_AUTO_TEST_CASE(close_ends_waiting_outstanding_and_later_operations_with_cl
     BOOST_TEST(ready->error == errc::closed);
     BOOST_TEST(!conn.is_connected());
     BOOST_TEST(w.net().open() == 0u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_operation_that_close_ends_and_whose_completion_is_refused_ends_all_the_same) {
+  for (const unsigned times : {1u, 3u}) {
+    world w;
+    w.net().default_result = fake_network::connect_result::hangs;
+    cocp::connection conn{w.io(), {.address = "10.0.0.1:7"}};
+    w.settle();
+    reluctant_executor::control control{1, times};
+    const reluctant_executor ex(w.io().get_executor(), control);
+    std::optional<error_code> error;
+    byte b;
+    conn.async_read_some(b.buffer(), asio::bind_executor(ex, [&](error_code ec, std::size_t) { error = ec; }));
+    conn.close();
+    w.advance(1s);
+    BOOST_TEST(control.refused == times);
+    BOOST_TEST((error == errc::closed));
   }
 }
 

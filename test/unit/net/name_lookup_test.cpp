@@ -39,6 +39,12 @@ BOOST_AUTO_TEST_CASE(errors_are_as_asio_reports_them) {
   using cocp::detail::lookup_error;
   BOOST_TEST(!lookup_error(0));
   BOOST_TEST(lookup_error(EAI_AGAIN) == asio::error::host_not_found_try_again);
+  BOOST_TEST(lookup_error(EAI_BADFLAGS) == asio::error::invalid_argument);
+  BOOST_TEST(lookup_error(EAI_FAIL) == asio::error::no_recovery);
+  BOOST_TEST(lookup_error(EAI_FAMILY) == asio::error::address_family_not_supported);
+  BOOST_TEST(lookup_error(EAI_MEMORY) == asio::error::no_memory);
+  BOOST_TEST(lookup_error(EAI_SERVICE) == asio::error::service_not_found);
+  BOOST_TEST(lookup_error(EAI_SOCKTYPE) == asio::error::socket_type_not_supported);
   // A name that has other records, but no address.
   for (int none : {EAI_NONAME, EAI_NODATA, EAI_ADDRFAMILY})
     BOOST_TEST(lookup_error(none) == asio::error::host_not_found);

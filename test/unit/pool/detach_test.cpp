@@ -52,6 +52,18 @@ BOOST_AUTO_TEST_CASE(leaves_the_place_to_another_connection) {
   BOOST_TEST(w.net().open() == 2u);
 }
 
+// It was planned when all slots there are were taken.
+BOOST_AUTO_TEST_CASE(the_other_one_is_opened_in_its_slot_if_the_lease_has_ended_by_then) {
+  pool_world w({.size = 1});
+  auto tunnel = w.take();
+  tunnel.detach();
+  tunnel.put();
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == "1 connected, 1 idle, 0 leased, 0 connecting, 0 waiting");
+  BOOST_TEST(w.net().open() == 1u);
+  BOOST_TEST(w.pool->stats().detached == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(keeps_the_connection_and_its_stream) {
   pool_world w({.size = 1});
   auto tunnel = w.take();

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "support/pool_world.hpp"
+#include "support/reluctant_executor.hpp"
 
 namespace asio = boost::asio;
 namespace data = boost::unit_test::data;
@@ -159,6 +160,25 @@ BOOST_AUTO_TEST_CASE(is_said_also_when_it_comes_back_before_the_supervisor_has_s
   BOOST_TEST(w.peer().received == "QUIT");
   BOOST_TEST(w.peer().gone);
   BOOST_TEST(w.log.count(event_kind::closed) == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(is_not_said_if_the_executor_refuses_to_begin_and_drain_ends_all_the_same) {
+  world w;
+  reluctant_executor::control control{~0u, 1};
+  cocp::pool pool(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)),
+                  {.address = "10.0.0.1:7", .on_close = quit}, {.size = 1});
+  w.settle();
+  auto lease = pool.try_get();
+  BOOST_REQUIRE(bool(lease));
+  const auto drained = w.watch(pool.drain());
+  w.settle();
+  control.first = control.calls + 1;
+  lease.put();
+  BOOST_TEST(control.refused == 1u);
+  w.settle();
+  BOOST_TEST(drained->value.has_value());
+  BOOST_TEST(w.net().sockets == 0u);
+  BOOST_TEST(w.net().peers[0]->received == "");
 }
 
 BOOST_AUTO_TEST_CASE(whose_context_runs_no_more_goes_with_that) {

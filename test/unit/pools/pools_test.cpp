@@ -4,10 +4,13 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp/pools.hpp>
+#include <new>
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
 #include "support/pools_world.hpp"
+#include "support/reluctant_executor.hpp"
 
 namespace asio = boost::asio;
 using namespace cocp::test;
@@ -41,6 +44,7 @@ BOOST_AUTO_TEST_CASE(the_first_who_asks_for_an_address_makes_its_pool_and_the_ne
 
 BOOST_AUTO_TEST_CASE(all_ways_to_ask_are_those_of_a_pool) {
   pools_world w;
+  BOOST_TEST((w.pools->get_executor() == asio::any_io_executor(w.io().get_executor())));
   auto by_coroutine = w.watch<cocp::lease>(w.pools->get(w.at(1)));
   w.settle();
   BOOST_TEST(by_coroutine->value.has_value());
@@ -61,6 +65,22 @@ BOOST_AUTO_TEST_CASE(all_ways_to_ask_are_those_of_a_pool) {
   auto ran_without = w.watch(w.pools->run(w.at(4), [](cocp::lease&) -> asio::awaitable<void> { co_return; }));
   w.settle();
   BOOST_TEST(ran_without->value.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(whose_executor_refuses_to_begin_one_throws_and_begins_it_when_asked_again) {
+  world w;
+  reluctant_executor::control control{~0u, 1};
+  std::optional<cocp::pools> pools;
+  pools.emplace(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)), cocp::connection_options());
+  w.settle();
+  control.first = control.calls + 1;
+  BOOST_CHECK_THROW(static_cast<void>(pools->try_get("10.0.0.1:7")), std::bad_alloc);
+  BOOST_TEST(pools->stats().empty());
+  w.settle();
+  BOOST_TEST(!pools->try_get("10.0.0.1:7"));
+  w.settle();
+  BOOST_TEST(bool(pools->try_get("10.0.0.1:7")));
+  pools.reset();
 }
 
 BOOST_AUTO_TEST_CASE(a_run_is_repeated_on_another_connection_as_of_a_pool) {
