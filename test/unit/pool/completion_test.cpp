@@ -550,8 +550,8 @@ BOOST_AUTO_TEST_CASE(for_long_does_not_spin_and_the_others_go_on) {
 }
 
 BOOST_AUTO_TEST_CASE(and_a_cancellation_meanwhile_lets_the_connection_go_to_the_next) {
-  pool_world w;
   reluctant_executor::control control{1, 3};
+  pool_world w;
   const reluctant_executor ex(w.io().get_executor(), control);
   auto lease = w.take();
   asio::cancellation_signal cancel;
@@ -569,8 +569,8 @@ BOOST_AUTO_TEST_CASE(and_a_cancellation_meanwhile_lets_the_connection_go_to_the_
 }
 
 BOOST_AUTO_TEST_CASE(and_the_end_of_the_context_before_it_agrees_leaks_nothing) {
-  pool_world w;
   reluctant_executor::control control{1, ~0u};
+  pool_world w;
   const reluctant_executor ex(w.io().get_executor(), control);
   auto kept = std::make_shared<int>();
   w.pool->async_get(asio::bind_executor(ex, [kept](error_code, cocp::lease) {}));

@@ -163,8 +163,8 @@ BOOST_AUTO_TEST_CASE(is_said_also_when_it_comes_back_before_the_supervisor_has_s
 }
 
 BOOST_AUTO_TEST_CASE(is_not_said_if_the_executor_refuses_to_begin_and_drain_ends_all_the_same) {
-  world w;
   reluctant_executor::control control{~0u, 1};
+  world w;
   cocp::pool pool(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)),
                   {.address = "10.0.0.1:7", .on_close = quit}, {.size = 1});
   w.settle();

@@ -367,8 +367,8 @@ BOOST_AUTO_TEST_CASE(who_waits_keeps_the_attempts_that_he_waits_for) {
 // As on another thread: while the first of two that nobody needs is being closed, the pool is made smaller, and
 // somebody begins to wait for whom there is no room any more. With the second there is.
 BOOST_AUTO_TEST_CASE(who_begins_to_wait_while_what_nobody_needs_is_closed_is_served) {
-  world w;
   reluctant_executor::control control{~0u, 0};
+  world w;
   std::optional<cocp::pool> pool;
   pool.emplace(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)),
                cocp::connection_options{.address = "10.0.0.1:7"},

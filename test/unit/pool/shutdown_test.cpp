@@ -182,8 +182,8 @@ BOOST_AUTO_TEST_CASE(a_drain_whose_completion_is_refused_ends_though_the_houseke
 // It had gone, and nobody could be told of the end: the wait does not begin. Under `use_awaitable` Asio takes the
 // coroutine along, and throws out of `run`.
 BOOST_AUTO_TEST_CASE(a_drain_whose_housekeeper_is_refused_throws_and_the_next_one_ends) {
-  world w;
   reluctant_executor::control control{~0u, 1};
+  world w;
   std::optional<cocp::pool> pool;
   pool.emplace(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)),
                cocp::connection_options{.address = "10.0.0.1:7"}, cocp::pool_options{.size = 1});
@@ -210,8 +210,8 @@ BOOST_AUTO_TEST_CASE(a_drain_whose_housekeeper_is_refused_throws_and_the_next_on
 BOOST_AUTO_TEST_CASE(a_pool_that_its_executor_does_not_let_begin_throws) {
   unsigned thrown = 0;
   for (bool begun = false; !begun;) {
-    world w;
     reluctant_executor::control control{thrown + 1, 1};
+    world w;
     std::optional<cocp::pool> pool;
     try {
       pool.emplace(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)),

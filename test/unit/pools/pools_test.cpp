@@ -68,8 +68,8 @@ BOOST_AUTO_TEST_CASE(all_ways_to_ask_are_those_of_a_pool) {
 }
 
 BOOST_AUTO_TEST_CASE(whose_executor_refuses_to_begin_one_throws_and_begins_it_when_asked_again) {
-  world w;
   reluctant_executor::control control{~0u, 1};
+  world w;
   std::optional<cocp::pools> pools;
   pools.emplace(asio::any_io_executor(reluctant_executor(w.io().get_executor(), control)), cocp::connection_options());
   w.settle();
