@@ -25,6 +25,7 @@ namespace {
 namespace asio = boost::asio;
 namespace data = boost::unit_test::data;
 using namespace cocp::test;
+using namespace std::chrono_literals;
 
 struct ended {
   int status = -1;
@@ -105,7 +106,8 @@ BOOST_DATA_TEST_CASE(a_browser_draws_all_curves_of_the_page_and_complains_of_not
 
   program browser({"chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
                    "--user-data-dir=" + (directory.path() / "profile").string(), "--dump-dom", "file://" + page});
-  BOOST_TEST(browser.wait().value_or(-1) == 0);
+  // For the first time since it was installed it reads a lot from the disk.
+  BOOST_TEST(browser.wait(2min).value_or(-1) == 0);
   const std::string said = browser.said();
   BOOST_TEST(count_of(said, "<canvas ") == sample.charts, said.substr(0, 2000));
   BOOST_TEST(count_of(said, "data-inked=\"true\"") == sample.charts);

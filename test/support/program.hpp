@@ -22,8 +22,8 @@ class program {
   explicit program(std::vector<std::string> argv) : process_(std::move(argv), output_) {}
 
   void signal(int number) { process_.signal(number); }
-  /// Its exit status when it has ended; nothing if it does not within `patience`.
-  std::optional<int> wait() { return process_.wait(patience); }
+  /// Its exit status when it has ended; nothing if it does not within `limit`.
+  std::optional<int> wait(std::chrono::milliseconds limit = patience) { return process_.wait(limit); }
 
   /// What it has printed so far, diagnostics included.
   std::string said() const {
