@@ -29,35 +29,39 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-asio::awaitable<void> echo(tcp::socket socket, std::chrono::microseconds delay) {
+void rethrow(std::exception_ptr e) {
+  if (e) std::rethrow_exception(e);
+}
+
+asio::awaitable<void> serve_one(tcp::socket socket, const session& each) {
   try {
     socket.set_option(tcp::no_delay(true));
-    co_await echo_session(socket, delay);
+    co_await each(std::move(socket));
   } catch (const boost::system::system_error&) {
     // The client has gone; that is how every session ends.
   }
 }
 
-asio::awaitable<void> accept(tcp::acceptor acceptor, std::chrono::microseconds delay) {
+asio::awaitable<void> accept(tcp::acceptor acceptor, const session& each) {
   for (;;) {
     tcp::socket socket = co_await acceptor.async_accept(asio::use_awaitable);
-    asio::co_spawn(acceptor.get_executor(), echo(std::move(socket), delay), [](std::exception_ptr e) {
-      if (e) std::rethrow_exception(e);
-    });
+    asio::co_spawn(acceptor.get_executor(), serve_one(std::move(socket), each), rethrow);
   }
 }
 
-[[noreturn]] void serve(unsigned short port, std::chrono::microseconds delay) {
+[[noreturn]] void serve_all(unsigned short port, const session& each) {
   asio::io_context io{1};
   // Opened with SO_REUSEADDR: the connections of the server that was killed linger in TIME_WAIT on this port.
   tcp::acceptor acceptor(io, tcp::endpoint(asio::ip::address_v4::loopback(), port));
   const std::chrono::nanoseconds now = std::chrono::steady_clock::now().time_since_epoch();
   std::cout << "listening since " << now.count() << std::endl;
-  asio::co_spawn(io, accept(std::move(acceptor), delay), [](std::exception_ptr e) {
-    if (e) std::rethrow_exception(e);
-  });
+  asio::co_spawn(io, accept(std::move(acceptor), each), rethrow);
   io.run();
   throw std::logic_error("the server has nothing left to do");
+}
+
+asio::awaitable<void> echo(tcp::socket socket, std::chrono::microseconds delay) {
+  co_await echo_session(socket, delay);
 }
 
 template <class Number>
@@ -72,15 +76,22 @@ Number number(std::string_view text) {
 
 }  // namespace
 
-void serve_if_asked(int argc, char** argv) {
-  if (argc < 3 || argc > 4 || std::strcmp(argv[1], "--serve") != 0) return;
+void serve(std::string_view port, const std::function<session()>& make_session) {
   try {
-    serve(number<unsigned short>(argv[2]), std::chrono::microseconds(argc == 4 ? number<unsigned>(argv[3]) : 0));
+    serve_all(number<unsigned short>(port), make_session());
   } catch (const std::exception& e) {
     // Standard output is what the parent reads.
     std::cout << "echo server: " << e.what() << std::endl;
     std::exit(1);
   }
+}
+
+void serve_if_asked(int argc, char** argv) {
+  if (argc < 3 || argc > 4 || std::strcmp(argv[1], "--serve") != 0) return;
+  serve(argv[2], [&]() -> session {
+    const std::chrono::microseconds delay(argc == 4 ? number<unsigned>(argv[3]) : 0);
+    return [delay](tcp::socket socket) { return echo(std::move(socket), delay); };
+  });
 }
 
 }  // namespace bench

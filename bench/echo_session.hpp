@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -11,6 +12,8 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <functional>
+#include <string_view>
 
 namespace bench {
 
@@ -28,5 +31,12 @@ boost::asio::awaitable<void> echo_session(Stream& stream, std::chrono::microseco
     co_await boost::asio::async_write(stream, boost::asio::buffer(bytes, n), boost::asio::use_awaitable);
   }
 }
+
+/// What a server does with a connection.
+using session = std::function<boost::asio::awaitable<void>(boost::asio::ip::tcp::socket)>;
+
+/// Turns this process into a server on a port of 127.0.0.1, until it is killed, or says what went wrong and exits. It
+/// prints `listening since NANOSECONDS` (of the monotonic clock) as soon as it does. `make_session` may throw.
+[[noreturn]] void serve(std::string_view port, const std::function<session()>& make_session);
 
 }  // namespace bench

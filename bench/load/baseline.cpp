@@ -3,6 +3,8 @@
 
 #include "baseline.hpp"
 
+#include "numbers.hpp"
+
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
@@ -19,14 +21,6 @@ namespace bench {
 namespace {
 
 namespace json = boost::json;
-
-/// A part `q` of sorted values is below.
-double quantile_of(const std::vector<double>& sorted, double q) {
-  const double at = q * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(at);
-  const std::size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (at - std::floor(at)) * (sorted[above] - sorted[below]);
-}
 
 double notch_of(const std::vector<double>& sorted) {
   return 1.57 * (quantile_of(sorted, 0.75) - quantile_of(sorted, 0.25)) / std::sqrt(static_cast<double>(sorted.size()));

@@ -3,10 +3,20 @@
 
 #include "numbers.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <iomanip>
 #include <sstream>
 
 namespace bench {
+
+double quantile_of(const std::vector<double>& sorted, double q) {
+  const double at = q * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  const std::size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - std::floor(at)) * (sorted[above] - sorted[below]);
+}
 
 std::string grouped(std::uint64_t n) {
   std::string digits = std::to_string(n);

@@ -6,8 +6,12 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bench {
+
+/// What a part `q` of sorted values is below. There are some.
+double quantile_of(const std::vector<double>& sorted, double q);
 
 /// 1234567 as 1,234,567.
 std::string grouped(std::uint64_t n);

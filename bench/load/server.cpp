@@ -6,6 +6,7 @@
 #include "../echo_server.hpp"
 #include "../free_port.hpp"
 #include "exchange.hpp"
+#include "support/certificates.hpp"
 #include "support/fault_relay.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -18,8 +19,8 @@
 #endif
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -43,22 +44,13 @@ std::pair<std::string, std::string> split_address(const std::string& address) {
   return {host, address.substr(colon + 1)};
 }
 
-/// Signs itself.
-void make_certificate(const std::string& certificate, const std::string& key) {
-  const std::string command =
-      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
-      "-addext subjectAltName=IP:127.0.0.1,DNS:localhost -out " +
-      certificate + " -keyout " + key + " 2>/dev/null";
-  if (std::system(command.c_str()) != 0) throw std::runtime_error("the program openssl made no certificate");
-}
-
 }  // namespace
 
 /// What the server reads, and what is known of TLS.
 struct server::files {
   cocp::test::temporary_directory directory;
-  std::string certificate = directory.path() / "certificate";
-  std::string key = directory.path() / "key";
+  std::optional<cocp::test::certificate_authority> authority;
+  cocp::test::key_pair pair;
 #ifdef COCP_BENCH_TLS
   boost::asio::ssl::context tls{boost::asio::ssl::context::tls_client};
 #endif
@@ -74,7 +66,8 @@ struct server::files {
             "  client_body_temp_path t1;\n  proxy_temp_path t2;\n  fastcgi_temp_path t3;\n  uwsgi_temp_path t4;\n"
             "  scgi_temp_path t5;\n  server {\n    listen 127.0.0.1:"
          << port << (with_tls ? " ssl" : "") << " backlog=4096;\n    root .;\n";
-    if (with_tls) conf << "    ssl_certificate certificate;\n    ssl_certificate_key key;\n";
+    if (with_tls)
+      conf << "    ssl_certificate " << pair.certificate << ";\n    ssl_certificate_key " << pair.key << ";\n";
     conf << "  }\n}\n";
     // Debian installs it where only root's PATH leads.
     const char* const debians = "/usr/sbin/nginx";
@@ -103,10 +96,11 @@ server::server(const load_options& options) : files_(std::make_unique<files>()) 
     const unsigned short free = free_port();
     target_.host = "127.0.0.1";
     target_.address = target_.host + ":" + (port = std::to_string(free));
-    if (options.tls) make_certificate(files_->certificate, files_->key);
+    if (options.tls) files_->pair = files_->authority.emplace().issue({"127.0.0.1", "localhost"});
     switch (options.speak) {
       case protocol::echo:
-        process_.emplace(options.tls ? tls_echo_server(free, files_->certificate, files_->key) : echo_server(free));
+        process_.emplace(options.tls ? tls_echo_server(free, files_->pair.certificate, files_->pair.key)
+                                     : echo_server(free));
         break;
       case protocol::redis:
         process_.emplace(redis_server(free));
@@ -138,7 +132,7 @@ server::server(const load_options& options) : files_(std::make_unique<files>()) 
   if (!options.tls) return;
 #ifdef COCP_BENCH_TLS
   if (process_) {
-    files_->tls.load_verify_file(files_->certificate);
+    files_->tls.load_verify_file(files_->authority->certificate());
   } else {
     files_->tls.set_default_verify_paths();
   }

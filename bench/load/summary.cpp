@@ -70,9 +70,7 @@ double p99_figure(const block& b) { return static_cast<double>(b.p99.count()); }
 spread spread_of(std::vector<double> values) {
   if (values.empty()) return {};
   std::ranges::sort(values);
-  const std::size_t half = values.size() / 2;
-  const double median = values.size() % 2 != 0 ? values[half] : (values[half - 1] + values[half]) / 2;
-  return {median, values.front(), values.back()};
+  return {quantile_of(values, 0.5), values.front(), values.back()};
 }
 
 spread ratio_of(const measured& m, const measured& to, double (*figure)(const block&)) {
