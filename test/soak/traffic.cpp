@@ -12,11 +12,11 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <algorithm>
-#include <cmath>
+#include <chrono>
 #include <exception>
 #include <random>
 #include <stdexcept>
+#include <utility>
 
 namespace cocp::test::soak {
 namespace {
@@ -44,9 +44,8 @@ struct wrong_answer : std::runtime_error {
 
 void tally::serve(std::chrono::nanoseconds took) {
   ++served;
-  const double microseconds = std::max(1.0, static_cast<double>(took.count()) / 1000);
-  const auto bucket = static_cast<std::size_t>(8 * std::log2(microseconds));
-  ++latencies_[std::min(bucket, latencies_.size() - 1)];
+  const std::lock_guard lock(mutex_);
+  latencies_.record(took);
 }
 
 void tally::note_fault(const std::string& what) {
@@ -60,18 +59,13 @@ std::string tally::fault() const {
 }
 
 std::pair<double, double> tally::take_latencies() {
-  std::array<std::uint64_t, 256> counts{};
-  std::uint64_t all = 0;
-  for (std::size_t n = 0; n < counts.size(); ++n) all += counts[n] = latencies_[n].exchange(0);
-  const auto quantile = [&](double part) {
-    std::uint64_t below = 0;
-    for (std::size_t n = 0; n < counts.size(); ++n) {
-      below += counts[n];
-      if (below > 0 && static_cast<double>(below) >= part * static_cast<double>(all)) {
-        return std::exp2(static_cast<double>(n + 1) / 8) / 1000;
-      }
-    }
-    return 0.0;
+  cocp::histogram taken;
+  {
+    const std::lock_guard lock(mutex_);
+    taken = std::exchange(latencies_, {});
+  }
+  const auto quantile = [&taken](double part) {
+    return std::chrono::duration<double, std::milli>(taken.quantile(part)).count();
   };
   return {quantile(0.5), quantile(0.99)};
 }

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cocp/histogram.hpp>
 #include <cocp/pool.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -35,10 +35,9 @@ class tally {
   std::pair<double, double> take_latencies();
 
  private:
-  /// Eight for each power of two of a microsecond.
-  std::array<std::atomic<std::uint32_t>, 256> latencies_{};
   mutable std::mutex mutex_;
   // Guarded by `mutex_`.
+  cocp::histogram latencies_;
   std::string fault_;
 };
 
