@@ -4,9 +4,8 @@
 // A peer that is there and does nothing: what ends a wait for it, and that the next user gets a connection that lives.
 
 #include "support/eventually.hpp"
-#include "support/fd_check.hpp"
-#include "support/run.hpp"
 #include "support/scripted_server.hpp"
+#include "support/socket_fixture.hpp"
 #include "support/steps.hpp"
 
 #include <cocp.hpp>
@@ -64,15 +63,7 @@ asio::awaitable<void> use_next(cocp::pool& pool) {
   co_await echo(*lease, "alive");
 }
 
-struct fixture {
-  fd_check descriptors;
-  asio::io_context io{1};
-
-  template <class Body>
-  void run(Body body) {
-    cocp::test::run(io, body());
-  }
-
+struct fixture : socket_fixture {
   /// Its first session does nothing, and all others echo. It is ended when the test has waited in vain.
   struct stalling_server : scripted_server {
     explicit stalling_server(asio::io_context& context) : scripted_server(context.get_executor()), limit(context) {

@@ -3,9 +3,8 @@
 
 // The peer ends the connections of a pool while nobody uses them.
 
-#include "support/fd_check.hpp"
-#include "support/run.hpp"
 #include "support/scripted_server.hpp"
+#include "support/socket_fixture.hpp"
 #include "support/steps.hpp"
 
 #include <cocp.hpp>
@@ -59,16 +58,9 @@ struct use {
 
 const use uses[] = {{"nothing", false, 0s}, {"an echo", true, 0s}, {"an echo, check_after is an hour", true, 1h}};
 
-struct fixture {
-  fd_check descriptors;
-  asio::io_context io{1};
+struct fixture : socket_fixture {
   // Users beside the test's coroutine, and what they have found.
   std::size_t served = 0;
-
-  template <class Body>
-  void run(Body body) {
-    cocp::test::run(io, body());
-  }
 
   asio::awaitable<void> use_next(cocp::pool& pool) {
     const cocp::lease lease = co_await pool.get();

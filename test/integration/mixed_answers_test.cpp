@@ -5,9 +5,8 @@
 // https://github.com/redis-rs/redis-rs/issues/1252. The pools have one connection, so that the next user gets that one.
 
 #include "support/eventually.hpp"
-#include "support/fd_check.hpp"
 #include "support/late_server.hpp"
-#include "support/run.hpp"
+#include "support/socket_fixture.hpp"
 #include "support/steps.hpp"
 
 #include <cocp.hpp>
@@ -119,15 +118,7 @@ asio::awaitable<void> ask_as_next(cocp::pool& pool, late_server& server, bool th
   co_await lease->read(in);
 }
 
-struct fixture {
-  fd_check descriptors;
-  asio::io_context io{1};
-
-  template <class Body>
-  void run(Body body) {
-    cocp::test::run(io, body());
-  }
-
+struct fixture : socket_fixture {
   /// The next user, as a coroutine beside the test's.
   void start(cocp::pool& pool, late_server& server, bool then_answer_the_first, next_user& seen) {
     asio::co_spawn(io, ask_as_next(pool, server, then_answer_the_first, seen), [&](std::exception_ptr e) {

@@ -20,10 +20,9 @@
 #include <string>
 
 #include "net/socket_stream.hpp"
-#include "support/fd_check.hpp"
 #include "support/reserved_port.hpp"
-#include "support/run.hpp"
 #include "support/scripted_server.hpp"
+#include "support/socket_fixture.hpp"
 #include "support/steps.hpp"
 
 namespace asio = boost::asio;
@@ -45,14 +44,7 @@ asio::awaitable<bool> echoes(cocp::connection& c, std::string_view text) {
   co_return sent == text.size() && answer == text;
 }
 
-struct fixture {
-  fd_check descriptors;
-  asio::io_context io{1};
-
-  template <class Body>
-  void run(Body body) {
-    cocp::test::run(io, body());
-  }
+struct fixture : socket_fixture {
   /// For an `address`, with delays that suit a test.
   static cocp::connection_options at(std::string address) {
     return {.address = std::move(address), .retry_min = 1ms, .retry_max = 20ms};

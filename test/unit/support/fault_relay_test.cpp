@@ -4,10 +4,9 @@
 #include "support/fault_relay.hpp"
 
 #include "support/eventually.hpp"
-#include "support/fd_check.hpp"
-#include "support/plain_connection.hpp"
-#include "support/run.hpp"
+#include "support/plain_talk.hpp"
 #include "support/scripted_server.hpp"
+#include "support/socket_fixture.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -36,25 +35,6 @@ using clock_type = std::chrono::steady_clock;
 
 namespace {
 
-asio::awaitable<void> expect(plain_connection& c, std::string bytes) {
-  std::string got(bytes.size(), '\0');
-  co_await c.read(asio::buffer(got));
-  BOOST_TEST(got == bytes);
-}
-
-asio::awaitable<void> ask(plain_connection& c, std::string bytes) {
-  co_await c.write(asio::buffer(bytes));
-  co_await expect(c, bytes);
-}
-
-/// How the peer's stream ends: `eof` for a FIN, `connection_reset` for an RST.
-asio::awaitable<error_code> end_of(plain_connection& c) {
-  std::array<char, 64> rest;
-  auto [ec, n] = co_await c.socket.async_read_some(asio::buffer(rest), asio::as_tuple(asio::use_awaitable));
-  BOOST_TEST(n == 0u);
-  co_return ec;
-}
-
 /// How connecting fails, or the first exchange.
 asio::awaitable<error_code> try_once(asio::ip::tcp::endpoint to) {
   plain_connection c(co_await asio::this_coro::executor);
@@ -69,19 +49,9 @@ asio::awaitable<error_code> try_once(asio::ip::tcp::endpoint to) {
   co_return error_code();
 }
 
-struct fixture {
-  template <class Body>
-  void run(Body body) {
-    cocp::test::run(io, body());
-  }
-
-  fd_check descriptors;
-  asio::io_context io{1};
-};
-
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(fault_relay_, fixture)
+BOOST_FIXTURE_TEST_SUITE(fault_relay_, socket_fixture)
 
 BOOST_AUTO_TEST_CASE(without_faults_it_passes_on_bytes_and_ends_both_ways) {
   run([&]() -> asio::awaitable<void> {

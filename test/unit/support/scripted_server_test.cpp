@@ -4,11 +4,12 @@
 #include "support/scripted_server.hpp"
 
 #include "support/eventually.hpp"
-#include "support/fd_check.hpp"
-#include "support/plain_connection.hpp"
-#include "support/run.hpp"
+#include "support/plain_talk.hpp"
+#include "support/socket_fixture.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
@@ -32,41 +33,12 @@ asio::awaitable<error_code> connect_error(asio::ip::tcp::endpoint to) {
   co_return ec;
 }
 
-asio::awaitable<void> expect(plain_connection& c, std::string bytes) {
-  std::string got(bytes.size(), '\0');
-  co_await c.read(asio::buffer(got));
-  BOOST_TEST(got == bytes);
-}
-
-asio::awaitable<void> ask(plain_connection& c, std::string bytes) {
-  co_await c.write(asio::buffer(bytes));
-  co_await expect(c, bytes);
-}
-
-// How the peer's stream ends: `eof` for a FIN, `connection_reset` for an RST.
-asio::awaitable<error_code> end_of(plain_connection& c) {
-  std::array<char, 64> rest;
-  auto [ec, n] = co_await c.socket.async_read_some(asio::buffer(rest), asio::as_tuple(asio::use_awaitable));
-  BOOST_TEST(n == 0u);
-  co_return ec;
-}
-
 // What has come without being waited for.
 std::size_t available(plain_connection& c) { return c.socket.available(); }
 
-struct fixture {
-  template <class Body>
-  void run(Body body) {
-    cocp::test::run(io, body());
-  }
-
-  fd_check descriptors;
-  asio::io_context io{1};
-};
-
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(scripted_server_, fixture)
+BOOST_FIXTURE_TEST_SUITE(scripted_server_, socket_fixture)
 
 BOOST_AUTO_TEST_CASE(it_echoes_until_the_peer_ends_its_side) {
   run([&]() -> asio::awaitable<void> {
