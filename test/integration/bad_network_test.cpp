@@ -7,6 +7,7 @@
 
 #include "support/fault_relay.hpp"
 #include "support/fd_check.hpp"
+#include "support/outage_rule.hpp"
 #include "support/run.hpp"
 #include "support/scripted_server.hpp"
 #include "support/steps.hpp"
@@ -104,14 +105,6 @@ const trouble troubles[] = {
      {.to_server = {.latency = 2ms, .resets = 1}, .to_client = {.latency = 2ms}},
      reset_all},
 };
-
-/// The most attempts that fail in such a time, besides those that were under way: the delay before each is at least
-/// half of its step (rule 7).
-std::size_t most_attempts(duration time) {
-  std::size_t n = 1;
-  for (duration step = retry_min; (time -= step / 2) >= duration::zero(); step = std::min(2 * step, retry_max)) ++n;
-  return n;
-}
 
 enum class weather { good, bad, good_again };
 
@@ -247,8 +240,8 @@ struct world {
     }
     if (row.what == harm::outage) {
       // Those that were under way when it began, and what they say is no news.
-      BOOST_TEST(in_vain <= connections + most_attempts(lasted));
-      BOOST_TEST(accepted <= connections + most_attempts(lasted));
+      BOOST_TEST(in_vain <= connections + most_attempts(lasted, retry_min, retry_max));
+      BOOST_TEST(accepted <= connections + most_attempts(lasted, retry_min, retry_max));
     }
     // A connection that was lost, and whose user could not know yet; an attempt that its faults have spoilt.
     BOOST_TEST(count(failed, weather::good_again) <= connections);
@@ -258,8 +251,8 @@ struct world {
     BOOST_TEST_MESSAGE(row << ": " << lasted.count() / 1'000'000 << " ms, served " << count(served, weather::bad)
                            << ", failed " << count(failed, weather::bad) << ", refused "
                            << count(refused_gets, weather::bad) << ", attempts in vain " << in_vain << ", accepted "
-                           << accepted << " of at most " << most_attempts(lasted) << "; after it failed "
-                           << count(failed, weather::good_again));
+                           << accepted << " of at most " << most_attempts(lasted, retry_min, retry_max)
+                           << "; after it failed " << count(failed, weather::good_again));
   }
 };
 

@@ -8,6 +8,7 @@
 #include "support/exchange.hpp"
 #include "support/fd_check.hpp"
 #include "support/network_namespace.hpp"
+#include "support/outage_rule.hpp"
 #include "support/process.hpp"
 #include "support/redis_server.hpp"
 #include "support/run.hpp"
@@ -65,13 +66,6 @@ constexpr duration user_timeout = 200ms;
 constexpr duration slack = 3s;
 
 error_code kernels(int number) { return {number, boost::system::system_category()}; }
-
-/// The most attempts in such a time: the delay before each is at least half of its step (rule 7).
-std::size_t most_attempts(duration time) {
-  std::size_t n = 1;
-  for (duration step = retry_min; (time -= step / 2) >= duration::zero(); step = std::min(2 * step, retry_max)) ++n;
-  return n;
-}
 
 /// For `precondition`.
 boost::test_tools::assertion_result is_plain(utf::test_unit_id) {
@@ -150,7 +144,8 @@ asio::awaitable<void> make_do(cocp::pool& pool, const error_code& reason, error_
   co_await until(all_are_served);
   BOOST_TEST(pool.stats().connected == enough_for);
   BOOST_TEST(pool.stats().disconnects == 0u);
-  BOOST_TEST(pool.stats().connect_failures <= connections + most_attempts(clock_type::now() - start));
+  BOOST_TEST(pool.stats().connect_failures <=
+             connections + most_attempts(clock_type::now() - start, retry_min, retry_max));
   relief();
   const auto relieved = clock_type::now();
   auto is_complete = [&] { return pool.stats().idle == connections; };
@@ -325,7 +320,7 @@ BOOST_AUTO_TEST_CASE(who_waits_for_one_that_nobody_accepts_is_told) {
     cocp::pool pool(context, options, {.size = connections});
     co_await wait_in_vain(pool, "timed out");
     BOOST_TEST((f.reason == errc::timed_out));
-    BOOST_TEST(pool.stats().connect_failures <= most_attempts(short_limit + slack));
+    BOOST_TEST(pool.stats().connect_failures <= most_attempts(short_limit + slack, retry_min, retry_max));
   }(*this, io, listener));
 }
 
@@ -371,7 +366,8 @@ BOOST_DATA_TEST_CASE(a_link_that_goes_down_costs_what_was_under_way_and_comes_ba
         BOOST_TEST(seen.served == 1u);
         BOOST_TEST(pool.stats().connected == 0u);
         BOOST_TEST((f.reason == at.reason), "it is told: " << f.reason.message());
-        BOOST_TEST(pool.stats().connect_failures <= connections + most_attempts(clock_type::now() - start));
+        BOOST_TEST(pool.stats().connect_failures <=
+                   connections + most_attempts(clock_type::now() - start, retry_min, retry_max));
 
         c.set(at, "up");
         const auto mended = clock_type::now();

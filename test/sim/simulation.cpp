@@ -6,6 +6,7 @@
 #include "tenure.hpp"
 
 #include "support/failing_allocations.hpp"
+#include "support/outage_rule.hpp"
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -305,14 +306,10 @@ std::size_t simulation::attempts_since(std::size_t first) const {
 }
 
 std::size_t simulation::attempts_of_outage() const {
+  const connection_options& o = drawn_.dial;
   // At its begin, some had leave to dial already.
-  std::size_t attempts = drawn_.pool.max_dialling + 1;
-  duration spent{};
-  for (duration step = drawn_.dial.retry_min;; step = std::min(step * 2, drawn_.dial.retry_max)) {
-    spent += step / 2;
-    if (spent > now() - outage_->since) break;
-    ++attempts;
-  }
+  const std::size_t attempts =
+      drawn_.pool.max_dialling + most_attempts(now() - outage_->since, o.retry_min, o.retry_max);
   return attempts * (raced_ ? 3 : 1);
 }
 

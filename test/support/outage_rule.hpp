@@ -10,6 +10,14 @@
 
 namespace cocp::test {
 
+/// The most attempts that begin while an outage has lasted for so long, besides those that were under way: the delay
+/// before each is at least half of its step (rule 7).
+inline std::size_t most_attempts(duration lasted, duration retry_min, duration retry_max) {
+  std::size_t n = 1;
+  for (duration step = retry_min; (lasted -= step / 2) >= duration::zero(); step = std::min(2 * step, retry_max)) ++n;
+  return n;
+}
+
 /// Rule 7, "an outage costs the endpoint one attempt per backoff step", as somebody sees it who knows what comes of
 /// each attempt and stream, and nothing of the pool. Attempts are numbered from 1; a stream has the number of its
 /// attempt.
