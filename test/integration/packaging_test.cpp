@@ -154,39 +154,41 @@ BOOST_DATA_TEST_CASE(a_program_with_hidden_symbols_and_under_a_sanitizer_is_buil
   shop().check(program, true, "LD_LIBRARY_PATH=" + shop().libraries("both"));
 }
 
-BOOST_DATA_TEST_CASE(a_program_is_built_with_cmake, data::make(compilers()) * data::make(kinds), compiler, installed) {
+/// The directory of a project of CMake with these lines in it.
+std::string cmake_project(const std::string& lines) {
   const std::string directory = shop().new_path();
   fs::create_directory(directory);
-  write(directory + "/CMakeLists.txt",
-        "cmake_minimum_required(VERSION 3.16)\n"
-        "project(first CXX)\n"
-        "find_package(cocp 0.1 REQUIRED)\n"
-        "add_executable(first " +
-            shop().first_program() +
-            ")\n"
-            "target_link_libraries(first cocp::cocp)\n");
-  shop().run("cd " + directory + "; cmake -B . -DCMAKE_CXX_COMPILER=" + compiler +
-             " -DCMAKE_PREFIX_PATH=" + shop().path(installed) + "; cmake --build .");
-  shop().check(directory + "/first", installed == "both");
+  write(directory + "/CMakeLists.txt", "cmake_minimum_required(VERSION 3.16)\nproject(first CXX)\n" + lines);
+  return directory;
+}
+
+/// What `lines` find or fetch, the first program is linked with.
+std::string build_with_cmake(const std::string& lines, const std::string& compiler, const std::string& options) {
+  const std::string directory = cmake_project(lines + "add_executable(first " + shop().first_program() +
+                                              ")\ntarget_link_libraries(first cocp::cocp)\n");
+  shop().run("cd " + directory + "; cmake -B . -DCMAKE_CXX_COMPILER=" + compiler + " " + options + "; cmake --build .");
+  return directory + "/first";
+}
+
+BOOST_DATA_TEST_CASE(a_program_is_built_with_cmake, data::make(compilers()) * data::make(kinds), compiler, installed) {
+  const std::string program =
+      build_with_cmake("find_package(cocp 0.1 REQUIRED)\n", compiler, "-DCMAKE_PREFIX_PATH=" + shop().path(installed));
+  shop().check(program, installed == "both");
 }
 
 BOOST_AUTO_TEST_CASE(cmake_accepts_the_versions_of_the_same_series_and_links_the_static_library_when_asked) {
-  const std::string directory = shop().new_path();
-  fs::create_directory(directory);
-  write(directory + "/CMakeLists.txt",
-        "cmake_minimum_required(VERSION 3.16)\n"
-        "project(versions CXX)\n"
-        "set(cocp_USE_STATIC_LIBS ON)\n"
-        "set(accepted)\n"
-        "foreach(version 0.0 0.1 0.1.0 0.1.99 0.2 1.0 1.1)\n"
-        "  find_package(cocp ${version} QUIET)\n"
-        "  if(cocp_FOUND)\n"
-        "    list(APPEND accepted ${version})\n"
-        "  endif()\n"
-        "endforeach()\n"
-        "message(STATUS \"accepted: ${accepted}\")\n"
-        "get_target_property(location cocp::cocp IMPORTED_LOCATION)\n"
-        "message(STATUS \"location: ${location}\")\n");
+  const std::string directory = cmake_project(
+      "set(cocp_USE_STATIC_LIBS ON)\n"
+      "set(accepted)\n"
+      "foreach(version 0.0 0.1 0.1.0 0.1.99 0.2 1.0 1.1)\n"
+      "  find_package(cocp ${version} QUIET)\n"
+      "  if(cocp_FOUND)\n"
+      "    list(APPEND accepted ${version})\n"
+      "  endif()\n"
+      "endforeach()\n"
+      "message(STATUS \"accepted: ${accepted}\")\n"
+      "get_target_property(location cocp::cocp IMPORTED_LOCATION)\n"
+      "message(STATUS \"location: ${location}\")\n");
   const std::string said = shop().run("cd " + directory + "; cmake -B . -DCMAKE_PREFIX_PATH=" + shop().path("both"));
   BOOST_TEST(said.find("accepted: 0.1;0.1.0\n") != std::string::npos, said);
   BOOST_TEST(said.find("location: " + shop().libraries("both") + "/libcocp.a\n") != std::string::npos, said);
@@ -195,23 +197,9 @@ BOOST_AUTO_TEST_CASE(cmake_accepts_the_versions_of_the_same_series_and_links_the
 // With one of the compilers, since it is the whole library again.
 BOOST_DATA_TEST_CASE(a_program_is_built_with_the_library_by_cmakes_fetch_content, data::make(compilers()), compiler) {
   if (compiler == "g++") return;
-  const std::string directory = shop().new_path();
-  fs::create_directory(directory);
-  write(directory + "/CMakeLists.txt",
-        "cmake_minimum_required(VERSION 3.18)\n"
-        "project(first CXX)\n"
-        "include(FetchContent)\n"
-        "FetchContent_Declare(cocp SOURCE_DIR " +
-            shop().sources() +
-            " SOURCE_SUBDIR lib)\n"
-            "FetchContent_MakeAvailable(cocp)\n"
-            "add_executable(first " +
-            shop().first_program() +
-            ")\n"
-            "target_link_libraries(first cocp::cocp)\n");
-  shop().run("cd " + directory + "; cmake -B . -DCMAKE_UNITY_BUILD=ON -DCMAKE_CXX_COMPILER=" + compiler +
-             "; cmake --build .");
-  shop().check(directory + "/first", false);
+  const std::string fetch = "include(FetchContent)\nFetchContent_Declare(cocp SOURCE_DIR " + shop().sources() +
+                            " SOURCE_SUBDIR lib)\nFetchContent_MakeAvailable(cocp)\n";
+  shop().check(build_with_cmake(fetch, compiler, "-DCMAKE_UNITY_BUILD=ON"), false);
 }
 
 BOOST_AUTO_TEST_CASE(cmake_and_meson_compile_the_same_sources) {

@@ -86,6 +86,25 @@ struct fixture {
     if (thrown) std::rethrow_exception(thrown);
   }
 
+  /// What a `get` is told that fails with that as `tls_options::before`.
+  std::string told_of(cocp::handshake before) {
+    tls_server server(io.get_executor(), made.localhost, tls_version::any, {"STARTTLS\n", "no\n"});
+    std::string told;
+    run([&]() -> asio::awaitable<void> {
+      auto options = at(server.address());
+      options.tls->before = std::move(before);
+      cocp::pool pool(io, options, {.size = 1, .fail_fast = 0s});
+      try {
+        auto get = pool.get();
+        const cocp::lease l = co_await std::move(get);
+      } catch (const boost::system::system_error& e) {
+        told = e.what();
+      }
+      co_await pool.drain();
+    });
+    return told;
+  }
+
   /// With delays that suit a test.
   cocp::connection_options at(std::string address, std::string name = {}, bool verify = true) {
     return {.address = std::move(address),
@@ -833,41 +852,15 @@ BOOST_DATA_TEST_CASE(what_before_leaves_unread_fails_the_attempt, data::make({fa
 }
 
 BOOST_AUTO_TEST_CASE(before_may_say_why_there_is_no_tls) {
-  tls_server server(io.get_executor(), made.localhost, tls_version::any, {"STARTTLS\n", "no\n"});
-  std::string told;
-  run([&]() -> asio::awaitable<void> {
-    auto options = at(server.address());
-    options.tls->before = [](cocp::connection&) -> asio::awaitable<void> {
-      throw std::runtime_error("the server has no TLS");
-      co_return;
-    };
-    cocp::pool pool(io, options, {.size = 1, .fail_fast = 0s});
-    try {
-      auto get = pool.get();
-      const cocp::lease l = co_await std::move(get);
-    } catch (const boost::system::system_error& e) {
-      told = e.what();
-    }
-    co_await pool.drain();
+  const std::string told = told_of([](cocp::connection&) -> asio::awaitable<void> {
+    throw std::runtime_error("the server has no TLS");
+    co_return;
   });
   BOOST_TEST(told.find("the server has no TLS") != std::string::npos, told);
 }
 
 BOOST_AUTO_TEST_CASE(before_may_not_end_what_is_sent) {
-  tls_server server(io.get_executor(), made.localhost, tls_version::any, {"STARTTLS\n", "no\n"});
-  std::string told;
-  run([&]() -> asio::awaitable<void> {
-    auto options = at(server.address());
-    options.tls->before = [](cocp::connection& c) -> asio::awaitable<void> { co_await c.shutdown_send(); };
-    cocp::pool pool(io, options, {.size = 1, .fail_fast = 0s});
-    try {
-      auto get = pool.get();
-      const cocp::lease l = co_await std::move(get);
-    } catch (const boost::system::system_error& e) {
-      told = e.what();
-    }
-    co_await pool.drain();
-  });
+  const std::string told = told_of([](cocp::connection& c) -> asio::awaitable<void> { co_await c.shutdown_send(); });
   BOOST_TEST(told.find("tls.before shut its sending side down") != std::string::npos, told);
 }
 
