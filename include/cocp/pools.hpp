@@ -49,8 +49,9 @@ struct pools_options {
   /// The most connections, those that are being dialled included and detached ones not. Where they are reached and
   /// another is needed, an idle one of the pool that was asked longest ago is closed for it, never one below a
   /// `min_size`. If none is idle, the next that nobody in its own pool waits for goes to the pool whose first waiter
-  /// has waited longest, or which has itself had to do without one for longer; while attempts of a pool fail, its wait
-  /// counts from the last of them. Not zero, and not less than a pool's `min_size`.
+  /// has waited longest, or which has itself stood in line for longer, unless it has one and nobody waits for another;
+  /// while attempts of a pool fail, its wait counts from the last of them. Not zero, and not less than a pool's
+  /// `min_size`.
   std::size_t max_connections = std::numeric_limits<std::size_t>::max();
 
   /// The most dials at once. Not zero.

@@ -48,12 +48,16 @@ void budget::dialling(entry& e, std::size_t n) noexcept {
 }
 
 void budget::give_up(entry& e, bool left) noexcept {
+  // Without a place it has another turn.
+  const line l = e.line_;
+  leave(e);
   --places_;
   --e.places_;
   if (left) {
     --leaving_;
     --e.leaving_;
   }
+  if (l != line::none) enter(e, l);
   note_holding(e);
 }
 

@@ -17,10 +17,10 @@ namespace cocp::detail {
 ///
 /// Who is refused stands in line, for a place or else for a dial, and has the next that is given up when it is his turn
 /// (`next`): it counts since its first waiter waits, or since it stands there, whichever is longer. So those have their
-/// turn too whose users do not wait long enough, or not at all. Who needs no more says so (`settle`). While places are
-/// wanted and none is free, `next_to_make_room` says which pool is to close something idle: the one that was asked
-/// longest ago. It `leaves` a place, or is `pressed`: then it has nothing to close, and offers what becomes idle
-/// (`claims`) before it keeps it.
+/// turn too whose users do not wait long enough, or not at all; but who has a place, and nobody who waits for another,
+/// comes last. Who needs no more says so (`settle`). While places are wanted and none is free, `next_to_make_room` says
+/// which pool is to close something idle: the one that was asked longest ago. It `leaves` a place, or is `pressed`:
+/// then it has nothing to close, and offers what becomes idle (`claims`) before it keeps it.
 ///
 /// Who ends what: a line, by a grant or by `settle`, and its pool's end. Pressed, by an offer that nobody claims.
 ///
@@ -61,7 +61,10 @@ class budget {
     bool stands_in_line() const noexcept { return line_ != line::none; }
 
    private:
-    time_point since() const noexcept { return std::min(need_.since, came_); }
+    time_point since() const noexcept {
+      const bool spares = places_ != 0 && need_.since == time_point::max();
+      return spares ? need_.since : std::min(need_.since, came_);
+    }
   };
 
   budget(std::size_t max_connections, std::size_t max_dialling) noexcept

@@ -78,7 +78,6 @@ class headcount {
   std::size_t planned() const noexcept { return planned_; }
   /// There are too many: the next that comes back is closed rather than used again.
   bool is_surplus() const noexcept { return wanted_ > size_; }
-  /// How many more there may be.
   /// How many may go, of those that nobody needs; `asked`: the most that somebody wants to be up.
   std::size_t spare(std::size_t asked) const noexcept { return wanted_ - std::min(wanted_, least(asked)); }
   /// How many to open now, if `waiting` wait for one and somebody wants `asked` to be up.

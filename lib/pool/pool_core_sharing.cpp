@@ -55,7 +55,15 @@ void pool_core::ask_again() noexcept {
 }
 
 bool pool_core::leaves_room(slot& s) noexcept {
-  if (headcount_.spare(waiting_room_.most_wanted_up()) == 0 || !s.has_place_) return false;
+  const auto has_spare = [this] { return headcount_.spare(waiting_room_.most_wanted_up()) != 0; };
+  // Nobody waits for what it stands in line for, or this one would be his: it is not closed for another of its own.
+  while (share_->stands_in_line() && !share_->waits_for_dial() && has_spare()) {
+    const headcount::leaver unopened = headcount_.find_unopened();
+    // It may be a lease that is to be redialled.
+    if (!unopened || (unopened.made && slot_of(*unopened.made).is_dialling())) break;
+    unwant(unopened);
+  }
+  if (!has_spare() || !s.has_place_) return false;
   if (share_->claims()) {
     s.makes_room_ = true;
     return true;

@@ -95,6 +95,25 @@ BOOST_AUTO_TEST_CASE(who_stands_in_line_has_his_turn_whether_anybody_waits_or_no
   BOOST_TEST(ask(b, 1, false, nobody()));
 }
 
+BOOST_AUTO_TEST_CASE(who_has_a_place_and_nobody_who_waits_for_another_comes_last_until_it_has_none) {
+  budget b(2, unlimited);
+  now = time_point(10s);
+  ask(b, 0, false, since(10s));
+  ask(b, 1, false, since(10s));
+  ask(b, 0, false, nobody());
+  now = time_point(11s);
+  ask(b, 2, false, since(11s));
+  BOOST_TEST((b.next() == nullptr));
+  b.give_up(e[1], false);
+  BOOST_TEST((b.next() == &e[2]));
+  b.waits(e[0], since(12s));
+  BOOST_TEST((b.next() == &e[0]), "it has stood there for longer");
+  b.waits(e[0], nobody());
+  BOOST_TEST((b.next() == &e[2]));
+  b.give_up(e[0], false);
+  BOOST_TEST((b.next() == &e[0]));
+}
+
 BOOST_AUTO_TEST_CASE(whose_waiters_have_gone_stands_where_it_has_come_or_where_the_next_ones_do) {
   budget b(1, unlimited);
   now = time_point(3s);

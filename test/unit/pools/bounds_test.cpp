@@ -195,6 +195,76 @@ BOOST_AUTO_TEST_CASE(who_waits_no_more_leaves_his_turn_to_the_next) {
   BOOST_TEST(bool(third->lease));
 }
 
+// Its waiter was served by what came back; that another one was wanted is still so.
+BOOST_AUTO_TEST_CASE(who_waits_has_it_before_a_pool_that_has_one_and_for_which_nobody_waits_any_more) {
+  pools_world w({.max_connections = 2}, {.size = 2});
+  auto held = w.take(1);
+  auto third = w.take(3);
+  auto own = w.get(1);
+  w.settle();
+  held.put();
+  w.advance(1ms);
+  BOOST_REQUIRE(bool(own->lease));
+  auto other = w.get(2);
+  w.advance(1ms);
+  w.net().results_at[w.at(1)] = connect_result::hangs;
+  third.put();
+  w.settle();
+  BOOST_TEST(bool(other->lease));
+}
+
+BOOST_AUTO_TEST_CASE(nothing_idle_is_closed_for_another_of_the_same_pool) {
+  for (const bool waits : {true, false}) {
+    pools_world w({.max_connections = 1}, {.size = 3});
+    for (int i = 0; i < 5; ++i) {
+      auto held = w.take(1);
+      std::vector<std::shared_ptr<pools_world::call>> own;
+      if (waits) {
+        for (int k = 0; k < 3; ++k) own.push_back(w.get(1));
+      } else {
+        BOOST_TEST(!w.pools->try_get(w.at(1)));
+      }
+      w.settle();
+      held.put();
+      for (auto& c : own) w.settle(), c->lease.put();
+      w.settle();
+    }
+    BOOST_TEST(w.net().attempts.size() == 1u);
+    // Of another it is.
+    BOOST_TEST(bool(w.take(2)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_is_closed_for_a_lease_of_the_same_pool_that_is_to_be_redialled) {
+  pools_world w({.max_connections = 2}, {.size = 2});
+  auto first = w.take(1);
+  auto second = w.take(1);
+  w.advance(1s);
+  auto other = w.get(2);
+  w.settle();
+  w.net().results_at[w.at(1)] = connect_result::refused;
+  w.net().peers[0]->fin();
+  const auto again = w.watch([](cocp::lease& l) -> asio::awaitable<void> {
+    char in = 0;
+    const auto room = asio::buffer(&in, 1);
+    try {
+      co_await l->read_some(room);
+    } catch (const boost::system::system_error&) {
+      // It is lost.
+    }
+    co_await l->ready();
+  }(first));
+  w.settle();
+  BOOST_TEST(bool(other->lease));
+  w.net().results_at.clear();
+  w.advance(10s);
+  BOOST_TEST(!again->done);
+  second.put();
+  w.settle();
+  BOOST_TEST(bool(again->value));
+  BOOST_TEST(w.pools->stats().sum.wanted == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_wish_makes_room_too) {
   pools_world w({.max_connections = 1});
   w.take(1).put();
