@@ -121,13 +121,13 @@ class dial_desk {
   void ended(entry& e, const loss& why, bool early, std::shared_ptr<const std::string> words, bool outdated,
              bool wanted, time_point now, std::uint64_t random) noexcept;
   /// It goes its own way, and what becomes of it says nothing of the endpoint; `answered`: it has served an exchange.
-  /// True if it was up until now.
+  /// What it was about to dial with is another's; an attempt under way ends as such. True if it was up until now.
   bool detached(entry& e, bool answered, time_point now) noexcept {
-    const bool was_up = down(e);
-    gate_.given_up(e.ticket_, answered, now);
-    e.ticket_ = {};
+    withdraw(e);
     e.cause_ = dial_cause::demand;
-    return was_up;
+    if (!down(e)) return false;
+    gate_.given_up(std::exchange(e.ticket_, {}), answered, now);
+    return true;
   }
   /// It has served a clean exchange.
   void served(const entry& e) noexcept { gate_.served(e.ticket_); }

@@ -150,6 +150,11 @@ void pool_core::detach(slot& s) noexcept {
     self.move(s, slot_event::let_go);
     self.headcount_.detached(s);
     s.let_go_ = self.dial_desk_.detached(s, s.users().has_answered(), now);
+    if (s.is_dialling()) {
+      // Unless it is open, and about to be told of: then it is the lease's, as any that it has waited for.
+      s.let_go_ = s.users().is_up();
+      s.keeper->drop_attempt();
+    }
     if (self.shelf_.end_retirement(s)) self.due_by(duty::age, self.tick_);
     if (self.share_) self.free_place(s);
     self.update_plain_put();

@@ -128,14 +128,18 @@ void pool_core::give_up_if_due(time_point now, wait_list& ended) noexcept {
 void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   wait_list reached;
   time_point now;
+  bool stays = false;
   {
     const std::lock_guard lock(mutex_);
     now = env_->now();
-    // One that was detached while it was redialled is not wanted any more.
-    const bool outdated = is_outdated(s) || s.owner() == slot_owner::detached;
+    // One that was detached while it was redialled is not wanted any more, unless it was open by then. A stream that is
+    // redialled during a lease stays with the lease.
+    const bool detached = s.owner() == slot_owner::detached || s.let_go_;
+    stays = s.owner() != slot_owner::supervisor && (!detached || s.let_go_);
+    const bool outdated = is_outdated(s) || detached;
     dial_desk_.connected(s, outdated, now);
     let_dial(now);
-    if (s.owner() == slot_owner::detached) {
+    if (detached) {
       s.let_go_ = true;
     } else {
       dial_desk_.up(s);
@@ -159,10 +163,9 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
     note_departures();
   }
   complete_all(reached);
+  if (stays) return;
   locked lock(mutex_);
-  // A stream that is redialled during a lease stays with the lease.
-  const bool detached = s.owner() == slot_owner::detached;
-  if ((s.owner() != slot_owner::supervisor && !detached) || !s.users().is_up()) return;
+  if (!s.users().is_up()) return;
   if (!s.is_counted()) {
     lock.unlock();
     s.keeper->dismiss({{}, "nobody needs it any more", ending::surplus});

@@ -4,6 +4,8 @@
 // A lease that keeps its connection for good, and a drain that does not wait for ever.
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
@@ -14,6 +16,7 @@
 #include <utility>
 
 #include "support/pool_world.hpp"
+#include "support/quick_executor.hpp"
 
 namespace asio = boost::asio;
 namespace data = boost::unit_test::data;
@@ -188,6 +191,87 @@ BOOST_AUTO_TEST_CASE(who_waits_for_another_stream_waits_no_more) {
   tunnel.detach();
   w.settle();
   BOOST_TEST((again->error == asio::error::eof));
+}
+
+// Its leave to dial, or its turn in line for that, is one that another needs.
+BOOST_AUTO_TEST_CASE(while_it_is_to_be_redialled_it_leaves_the_next_attempt_to_others) {
+  for (const bool held : {true, false}) {
+    for (unsigned steps = 0, most = 1; steps < most; ++steps) {
+      BOOST_TEST_CONTEXT(steps << " steps, the lease is " << (held ? "kept" : "put")) {
+        pool_world w({.size = 1});
+        w.advance(1s);
+        auto tunnel = w.take();
+        const auto reads = w.watch(read_all(tunnel));
+        w.net().default_result = fake_network::connect_result::refused;
+        w.peer().fin();
+        w.settle();
+        const auto again = w.watch(make_ready(tunnel));
+        unsigned taken = 0;
+        while (taken < steps && !again->done && w.step()) {
+          if (++taken == 30) w.net().default_result = fake_network::connect_result::accepted;
+        }
+        if (!again->done) most = steps + 2;
+        tunnel.detach();
+        w.settle();
+        w.net().default_result = fake_network::connect_result::accepted;
+        if (!held) tunnel.put();
+        w.advance(6s);
+        const cocp::stats s = w.pool->stats();
+        BOOST_TEST(s.connected == 1u);
+        BOOST_TEST(s.idle == 1u);
+        BOOST_TEST(s.wanted == 1u);
+        BOOST_TEST(s.detached == (held ? 1u : 0u));
+        BOOST_TEST(s.disconnects == 1u);
+        BOOST_TEST(w.log.count(event_kind::disconnected) == 1u);
+        BOOST_TEST(bool(w.pool->try_get()));
+      }
+    }
+  }
+}
+
+// As on another thread, between the steps in which the pool is told of it.
+BOOST_AUTO_TEST_CASE(a_stream_that_it_was_given_before_it_was_detached_stays) {
+  for (const bool told : {false, true}) {
+    BOOST_TEST_CONTEXT((told ? "told" : "not told")) {
+      pool_world w({.size = 1});
+      w.advance(1s);
+      auto tunnel = w.take();
+      const auto reads = w.watch(read_all(tunnel));
+      w.peer().fin();
+      w.settle();
+      std::shared_ptr<world::outcome<bool>> again;
+      if (told) again = w.watch(make_ready(tunnel));
+      bool detached = false;
+      auto then_detach = [&]() -> asio::awaitable<void> {
+        if (told) {
+          co_await w.pool->ready();
+        } else {
+          co_await tunnel->ready();
+        }
+        tunnel.detach();
+        detached = true;
+      };
+      asio::co_spawn(quick_executor(w.io()), then_detach(), asio::detached);
+      w.settle();
+      BOOST_TEST(detached);
+      const auto sent = w.watch(tunnel->write(asio::buffer("hello", 5)));
+      w.settle();
+      BOOST_TEST(bool(sent->value));
+      BOOST_TEST(tunnel->is_connected());
+      cocp::stats s = w.pool->stats();
+      BOOST_TEST(s.detached == 1u);
+      BOOST_TEST(s.connected == 1u);
+      BOOST_TEST(s.idle == 1u);
+      BOOST_TEST(w.net().open() == 2u);
+      tunnel.put();
+      w.settle();
+      s = w.pool->stats();
+      BOOST_TEST(s.connected == 1u);
+      BOOST_TEST(s.disconnects == 1u);
+      BOOST_TEST(w.net().open() == 1u);
+      BOOST_TEST(bool(w.pool->try_get()));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_report_of_leases_leaves_it_out) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "support/pool_world.hpp"
+#include "support/quick_executor.hpp"
 
 namespace asio = boost::asio;
 namespace data = boost::unit_test::data;
@@ -72,28 +72,6 @@ const row rows[] = {
     {"held up for long enough", 2s, true, true, duration::max()},
     {"very old", 1h, false, true, duration::max()},
     {"very old, and wanted", 1h, true, true, duration::max()},
-};
-
-/// What is given to it runs at once, and what that makes ready with it: as quick as another thread can be.
-class quick_executor {
- public:
-  explicit quick_executor(asio::io_context& io) noexcept : io_(&io) {}
-
-  asio::io_context& query(asio::execution::context_t) const noexcept { return *io_; }
-  // As is all that is of an io_context's thread.
-  static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
-    return asio::execution::blocking.never;
-  }
-  template <class Function>
-  void execute(Function f) const {
-    asio::post(*io_, std::move(f));
-    while (io_->poll() != 0) {
-    }
-  }
-  bool operator==(const quick_executor&) const noexcept = default;
-
- private:
-  asio::io_context* io_;
 };
 
 asio::awaitable<void> go_on_and_put(cocp::lease l) {

@@ -265,6 +265,39 @@ BOOST_AUTO_TEST_CASE(one_is_closed_for_a_lease_of_the_same_pool_that_is_to_be_re
   BOOST_TEST(w.pools->stats().sum.wanted == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(one_that_is_detached_while_it_waits_for_its_redial_leaves_its_place) {
+  for (unsigned steps = 0; steps < 40; ++steps) {
+    BOOST_TEST_CONTEXT(steps << " steps") {
+      pools_world w({.max_connections = 1});
+      auto held = w.take(1);
+      w.advance(1s);
+      w.net().results_at[w.at(1)] = connect_result::refused;
+      w.net().peers[0]->fin();
+      const auto again = w.watch([](cocp::lease& l) -> asio::awaitable<void> {
+        char in = 0;
+        const auto room = asio::buffer(&in, 1);
+        try {
+          co_await l->read_some(room);
+        } catch (const boost::system::system_error&) {
+          // It is lost.
+        }
+        co_await l->ready();
+      }(held));
+      for (unsigned i = 0; i < steps && w.step(); ++i) {
+      }
+      held.detach();
+      // Nobody waits for the one in its stead.
+      auto other = w.get(2);
+      w.advance(10s);
+      BOOST_TEST(bool(other->lease));
+      w.net().results_at.clear();
+      other->lease.put();
+      w.advance(10s);
+      BOOST_TEST(bool(w.take(1)));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_wish_makes_room_too) {
   pools_world w({.max_connections = 1});
   w.take(1).put();
