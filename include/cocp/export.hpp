@@ -69,7 +69,8 @@ COCP_API extern const char COCP_EXECUTOR;
 COCP_API extern const char COCP_BOOST;
 COCP_API extern const char COCP_ASIO;
 
-[[gnu::used]] inline const char* const same_asio[] = {&COCP_TYPEID,   &COCP_BACKEND, &COCP_THREADS, &COCP_TRACKING,
-                                                      &COCP_EXECUTOR, &COCP_BOOST,   &COCP_ASIO};
+// Each source has its own: of one for all the linker would keep that of the first, and ask for nothing for the others.
+[[gnu::used]] const char* const same_asio[] = {&COCP_TYPEID,   &COCP_BACKEND, &COCP_THREADS, &COCP_TRACKING,
+                                               &COCP_EXECUTOR, &COCP_BOOST,   &COCP_ASIO};
 
 }  // namespace cocp::detail

@@ -271,6 +271,22 @@ BOOST_DATA_TEST_CASE(a_program_with_another_asio_does_not_link, data::make(compi
   BOOST_TEST(linked.output.find(difference.missing) != std::string::npos, linked);
 }
 
+// Whichever the linker sees first.
+BOOST_DATA_TEST_CASE(one_source_with_another_asio_does_not_link_with_the_others, data::make(compilers()), compiler) {
+  const std::string same = shop().new_path();
+  const std::string other = shop().new_path();
+  write(same + ".cpp", "#include <cocp/export.hpp>\nint main() {}\n");
+  write(other + ".cpp", "#include <cocp/export.hpp>\n");
+  const std::string compile = compiler + " -std=c++20 -I" + shop().sources() + "/include -c ";
+  shop().run(compile + same + ".cpp -o " + same + ".o");
+  shop().run(compile + "-DBOOST_ASIO_DISABLE_THREADS " + other + ".cpp -o " + other + ".o");
+  for (const std::string& sources : {same + ".o " + other + ".o ", other + ".o " + same + ".o "}) {
+    const outcome linked = shop().attempt(compiler + " " + sources + shop().flags("both") + " -o " + shop().new_path());
+    BOOST_TEST((linked.status != 0));
+    BOOST_TEST(linked.output.find("library_with_BOOST_ASIO_DISABLE_THREADS") != std::string::npos, linked);
+  }
+}
+
 // It is compiled with the program's macros, whatever they are.
 BOOST_DATA_TEST_CASE(a_program_may_compile_the_library_itself, data::make(compilers()), compiler) {
   const std::string source = shop().new_path() + ".cpp";
