@@ -55,6 +55,7 @@ struct papers {
   certificate_authority authority;
   key_pair localhost = authority.issue({"localhost", "127.0.0.1"});
   key_pair wildcard = authority.issue({"*.example.test"});
+  key_pair partial_wildcard = authority.issue({"w*.example.test"});
   key_pair stranger = authority.issue({"other.test"});
   key_pair expired = authority.issue_expired({"localhost", "127.0.0.1"});
 
@@ -200,6 +201,8 @@ struct refusal {
 const std::vector<refusal> refusals{
     {"another name", [](papers& p) { return p.stranger; }, "localhost", true, X509_V_ERR_HOSTNAME_MISMATCH,
      "hostname mismatch"},
+    {"a wildcard that is no whole label", [](papers& p) { return p.partial_wildcard; }, "www.example.test", true,
+     X509_V_ERR_HOSTNAME_MISMATCH, "hostname mismatch"},
     {"another address", [](papers& p) { return p.stranger; }, "", true, X509_V_ERR_IP_ADDRESS_MISMATCH,
      "IP address mismatch"},
     {"an unknown issuer", [](papers& p) { return p.localhost; }, "localhost", false,

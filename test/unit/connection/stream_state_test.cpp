@@ -272,8 +272,31 @@ BOOST_AUTO_TEST_CASE(when_time_is_up_and_nothing_was_outstanding_the_stream_is_a
   p.state.expire(p.ended);
   BOOST_TEST(p.w.load() == (word::up | word::timed | word::expired));
   BOOST_TEST(p.shutdowns == 0u);
+  BOOST_TEST(p.state.refusal(0) == timed_out);
   BOOST_TEST(p.end_use() == leftover::unused);
   BOOST_TEST(p.is(word::up));
+}
+
+// It may be a later part of a composed operation, whose first ones have gone out.
+BOOST_AUTO_TEST_CASE(an_operation_that_comes_when_time_is_up_leaves_the_stream_to_nobody_else) {
+  parts p(channel_use::leased);
+  p.open();
+  p.w.set(word::timed);
+  p.state.expire(p.ended);
+  BOOST_TEST(p.state.refusal(writing) == timed_out);
+  BOOST_TEST(p.end_use() == leftover::dirty);
+}
+
+// The same of one that waits for the stream, and has not begun.
+BOOST_AUTO_TEST_CASE(an_operation_that_waits_when_time_is_up_leaves_the_next_stream_to_nobody_else) {
+  parts p(channel_use::alone);
+  wait first(writing);
+  p.add(first);
+  p.w.set(word::timed);
+  p.state.expire(p.ended);
+  BOOST_TEST(p.have_ended({&first}));
+  BOOST_TEST(first.error == timed_out);
+  BOOST_TEST(p.is(word::dirty));
 }
 
 BOOST_AUTO_TEST_CASE(a_limit_that_its_lease_has_left_behind_is_nobodys) {

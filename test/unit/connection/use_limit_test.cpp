@@ -167,6 +167,20 @@ BOOST_AUTO_TEST_CASE(one_that_was_taken_away_never_passes) {
   BOOST_TEST(!clock.is_pending());
 }
 
+BOOST_AUTO_TEST_CASE(a_bound_is_lifted_by_whose_it_is_and_by_nobody_else) {
+  limit.set(5s);
+  limit.bound(start + 2s, &clock);
+  limit.lift(&limit);
+  BOOST_TEST(limit.is_bound());
+  clock.time = start + 2s;
+  BOOST_TEST(limit.has_passed());
+  limit.lift(&clock);
+  BOOST_TEST(!limit.is_bound());
+  BOOST_TEST(!limit.has_passed());
+  clock.time = start + 5s;
+  BOOST_TEST(limit.has_passed());
+}
+
 BOOST_AUTO_TEST_CASE(who_cannot_set_the_timer_for_an_earlier_one_keeps_the_limit_that_there_was_and_may_try_again) {
   limit.set(5s);
   clock.failures = 2;

@@ -197,6 +197,17 @@ BOOST_AUTO_TEST_CASE(one_that_has_nothing_to_close_offers_what_becomes_idle_unti
   BOOST_TEST((b.next_to_make_room() == &e[1]));
 }
 
+BOOST_AUTO_TEST_CASE(one_that_had_nothing_to_close_is_asked_again_once_nobody_has_needed_it) {
+  budget b(1, unlimited);
+  ask(b, 0, false, since(1s));
+  ask(b, 1, false, since(1s));
+  b.press(e[0]);
+  b.settle(e[1]);
+  BOOST_TEST(!b.claims(e[0]));
+  ask(b, 1, false, since(2s));
+  BOOST_TEST((b.next_to_make_room() == &e[0]));
+}
+
 BOOST_AUTO_TEST_CASE(what_goes_leaves_all_that_it_had) {
   budget b(1, 1);
   ask(b, 0, false, since(1s));

@@ -110,6 +110,17 @@ BOOST_AUTO_TEST_CASE(says_how_many_more_may_dial_behind_those_in_line) {
   BOOST_TEST(desk.leaves({}) == 2u);
 }
 
+BOOST_AUTO_TEST_CASE(who_only_wants_more_does_not_wait_behind_who_was_lost) {
+  for (std::size_t i = 0; i < 3; ++i) connect(e[i], time_point(1s));
+  for (std::size_t i = 1; i < 3; ++i) {
+    desk.down(e[i]);
+    desk.ended(e[i], {error::eof, {}, ending::lost}, false, nullptr, false, true, time_point(5s), 0);
+    desk.ask(e[i]);
+  }
+  desk.ask(e[3]);
+  BOOST_TEST((let_in(time_point(5s)) == entries{&e[1], &e[3]}));
+}
+
 BOOST_AUTO_TEST_CASE(lets_nobody_dial_another_endpoint_than_it_was_let) {
   desk.ask(e[0]);
   let_in({});

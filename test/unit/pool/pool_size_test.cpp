@@ -332,6 +332,30 @@ BOOST_AUTO_TEST_CASE(a_dial_is_kept_as_long_as_somebody_asks_who_may_not_wait) {
   BOOST_TEST(w.net().attempts.size() == 1u);
 }
 
+// What was before, when somebody wanted one, says nothing of now: `fail_fast` begins anew.
+BOOST_AUTO_TEST_CASE(the_time_for_which_the_endpoint_was_down_ends_when_nobody_wants_a_connection) {
+  pool_world w({.size = 1, .min_size = 0, .idle_timeout = 1s, .get_timeout = std::nullopt, .fail_fast = 10s},
+               {.connect_timeout = 1s});
+  w.net().default_result = connect_result::refused;
+  w.get();
+  w.advance(1min);
+  BOOST_TEST(w.pool->stats().wanted == 0u);
+  const auto next = w.get();
+  w.advance(8s);
+  BOOST_TEST(next->ends == 0u);
+  w.advance(8s);
+  BOOST_TEST(next->error == asio::error::connection_refused);
+}
+
+BOOST_AUTO_TEST_CASE(a_dial_for_who_did_not_wait_is_given_up_too) {
+  pool_world w({.size = 1, .min_size = 0, .idle_timeout = 1s}, {.connect_timeout = std::nullopt});
+  w.net().default_result = connect_result::hangs;
+  BOOST_TEST(!w.pool->try_get());
+  w.advance(10s);
+  BOOST_TEST(w.pool->stats().wanted == 0u);
+  BOOST_TEST(w.net().sockets == 0u);
+}
+
 BOOST_AUTO_TEST_CASE(one_that_came_up_late_is_kept_from_then_on) {
   pool_world w({.size = 1, .min_size = 0, .idle_timeout = 10s}, {.retry_max = 1s});
   w.net().default_result = connect_result::refused;

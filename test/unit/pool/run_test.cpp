@@ -6,11 +6,14 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -376,6 +379,81 @@ BOOST_AUTO_TEST_CASE(bad_options_are_refused) {
   };
   BOOST_TEST(why({.tries = 0}) == "tries: 0: must be at least 1");
   BOOST_TEST(why({.timeout = -1s}) == "timeout: -1 s: must not be negative");
+}
+
+BOOST_AUTO_TEST_CASE(who_takes_his_own_limit_away_is_still_bounded_though_that_time_has_passed) {
+  answering_world w;
+  asio::steady_timer pause(w.io(), asio::steady_timer::time_point::max());
+  auto f = [&pause](cocp::lease& l) -> asio::awaitable<void> {
+    cocp::error_code ended_early;
+    auto token = asio::redirect_error(asio::use_awaitable, ended_early);
+    co_await pause.async_wait(token);
+    l->expires_never();
+    char answer = 0;
+    const auto in = asio::buffer(&answer, 1);
+    co_await l->read_some(in);
+  };
+  const auto ended = w.watch(w.pool->run(f, {.timeout = 1s}));
+  w.advance(2s);
+  pause.cancel();
+  w.settle();
+  BOOST_TEST(ended->error == errc::timed_out);
+}
+
+BOOST_AUTO_TEST_CASE(a_repeat_waits_for_what_is_left_of_the_time) {
+  pool_world w;
+  auto f = [](cocp::lease& l) -> asio::awaitable<void> {
+    char answer = 0;
+    const auto in = asio::buffer(&answer, 1);
+    co_await l->read_some(in);
+  };
+  const auto ended = w.watch(w.pool->run(f, {.timeout = 10s}));
+  w.advance(6s);
+  w.net().default_result = fake_network::connect_result::hangs;
+  w.peer().reset();
+  w.advance(3s);
+  BOOST_TEST(!ended->done);
+  w.advance(1s);
+  BOOST_TEST(ended->error == errc::timed_out);
+}
+
+// The one on which the last repeat is has to be redialled first, since it was opened before.
+BOOST_DATA_TEST_CASE(get_timeout_bounds_the_redial_before_the_last_repeat_and_nothing_behind_it,
+                     data::make({true, false}), is_down) {
+  pool_world w({.size = 2, .get_timeout = 3s});
+  w.settle();
+  std::vector<std::uint64_t> ids;
+  auto f = [&ids](cocp::lease& l) -> asio::awaitable<void> {
+    ids.push_back(l->id());
+    char answer = 0;
+    const auto in = asio::buffer(&answer, 1);
+    co_await l->read_some(in);
+  };
+  std::uint64_t first = 0;
+  {
+    const auto a = w.take();
+    const auto b = w.take();
+    first = std::min(a->id(), b->id());
+  }
+  const auto ended = w.watch(w.pool->run(f, {.tries = 2}));
+  w.settle();
+  BOOST_REQUIRE(ids.size() == 1u);
+  if (is_down) w.net().default_result = fake_network::connect_result::hangs;
+  w.net().peers[ids[0] == first ? 0 : 1]->reset();
+  w.advance(2s);
+  BOOST_TEST(!ended->done);
+  w.advance(8s);
+  BOOST_TEST(ended->done == is_down);
+  if (is_down) {
+    BOOST_TEST(ended->error == errc::timed_out);
+    return;
+  }
+  BOOST_TEST(ids.size() == 2u);
+  for (const auto& p : w.net().peers) {
+    if (!p->gone) p->send("x");
+  }
+  w.settle();
+  BOOST_TEST(ended->value.has_value());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
