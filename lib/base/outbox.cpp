@@ -18,7 +18,7 @@ outbox::~outbox() {
   while (!refused_.empty()) take_first(refused_).destroy();
 }
 
-bool outbox::send(wait_list& ended) noexcept {
+bool outbox::send_all(wait_list& ended) noexcept {
   wait_list refused;
   while (!ended.empty()) {
     // Out of the list first: it may be gone before `complete` returns.

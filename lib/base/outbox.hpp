@@ -28,7 +28,7 @@ class outbox {
 
   /// Schedules the handlers of waits that have ended, in order. True if all were taken; those that were not stay in the
   /// list, in order.
-  static bool send(wait_list& ended) noexcept;
+  static bool send(wait_list& ended) noexcept { return ended.empty() || send_all(ended); }
   /// The context of what sends is going away, so nothing can be sent again: ends each wait (see `end_with_context`).
   static void drop(wait_list& ended, const asio::execution_context& context) noexcept;
 
@@ -42,6 +42,8 @@ class outbox {
   time_point due() const noexcept { return refused_.empty() ? time_point::max() : due_; }
 
  private:
+  static bool send_all(wait_list& ended) noexcept;
+
   wait_list refused_;
   /// Of the first that was refused since the last try.
   time_point due_;
