@@ -236,6 +236,7 @@ class COCP_API connection {
   friend lease;
   friend detail::supervisor;
 
+  /// \cond
   struct initiate {
     using executor_type = connection::executor_type;
     connection* self;
@@ -247,6 +248,7 @@ class COCP_API connection {
       detail::start_operation(*self->channel_, std::move(work), told, std::forward<Handler>(handler));
     }
   };
+  /// \endcond
 
   template <class Work>
   boost::asio::awaitable<std::size_t> await(const char* what, Work work) {
