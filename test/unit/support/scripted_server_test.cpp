@@ -8,21 +8,35 @@
 #include "support/socket_fixture.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/use_future.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include <array>
+#include <chrono>
+#include <exception>
 #include <optional>
+#include <ostream>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 namespace asio = boost::asio;
 using namespace cocp::test;
+using namespace std::chrono_literals;
 using boost::system::error_code;
 
 namespace {
@@ -233,6 +247,204 @@ BOOST_AUTO_TEST_CASE(connects_are_refused_while_it_does_not_listen_and_the_port_
     }
     co_await ask(before, "sessions go on");
     BOOST_TEST(server.accepted() == 4u);
+  });
+}
+
+// What a script expects, what a peer sends instead, and whether it ends its side then.
+struct surprise {
+  const char* expected;
+  const char* sent;
+  bool ends;
+  const char* told;
+
+  friend std::ostream& operator<<(std::ostream& out, const surprise& s) { return out << s.told; }
+};
+
+const surprise surprises[] = {
+    {"PING\r\n", "PONG\r\n", false, "session 1, step 1, expect \"PING\\r\\n\": came \"PONG\\r\\n\""},
+    {"PING\r\n", "PIN\r\n", false, "session 1, step 1, expect \"PING\\r\\n\": came \"PIN\\r\\n\""},
+    {"PING\r\n", "PING", true, "session 1, step 1, expect \"PING\\r\\n\": came \"PING\", and the end"},
+    {"\"\x01", "\"\xff\\", false, "session 1, step 1, expect \"\\\"\\x01\": came \"\\\"\\xff\\\\\""},
+};
+
+BOOST_DATA_TEST_CASE_F(socket_fixture, what_comes_instead_of_what_is_expected_is_told_once, surprises, surprise) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::expect{surprise.expected}, step::send{"never"}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await c.write(asio::buffer(std::string_view(surprise.sent)));
+    if (surprise.ends) c.socket.shutdown(asio::ip::tcp::socket::shutdown_send);
+    BOOST_TEST(co_await end_of(c) == asio::error::connection_reset);
+    const auto told = [&](const script_error& error) { return error.what() == std::string(surprise.told); };
+    BOOST_CHECK_EXCEPTION(server.verify(), script_error, told);
+    server.verify();
+    BOOST_TEST(server.finished() == 0u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(what_is_expected_may_come_in_pieces_and_more_behind_it) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(),
+                           {step::expect{"PING\r\n"}, step::send{"PONG"}, step::receive_until{"\r\n"},
+                            step::expect{"QUIT"}, step::send{"BYE"}, step::expect_end{}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await c.write(asio::buffer("PI", 2));
+    co_await server.until_received(2);
+    co_await c.write(asio::buffer("NG\r\nany line\r\r\nQUIT", 19));
+    co_await expect(c, "PONGBYE");
+    c.socket.shutdown(asio::ip::tcp::socket::shutdown_send);
+    co_await server.until_finished(1);
+    BOOST_TEST(co_await end_of(c) == asio::error::eof);
+    server.verify();
+  });
+}
+
+BOOST_AUTO_TEST_CASE(more_where_the_end_is_expected_is_a_mismatch) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::expect{"QUIT"}, step::expect_end{}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await c.write(asio::buffer("QUIT again", 10));
+    BOOST_CHECK_THROW(co_await server.until_finished(1), script_error);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_peer_that_leaves_instead_of_asking_is_no_mismatch) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::expect{"PING"}});
+    {
+      plain_connection c(io.get_executor());
+      co_await c.connect(server.endpoint());
+    }
+    co_await server.until_ended(1);
+    server.verify();
+    BOOST_TEST(server.finished() == 0u);
+    BOOST_TEST(server.ended() == 1u);
+    BOOST_TEST(server.open() == 0u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(steps_are_repeated_until_the_peer_ends_its_side) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(),
+                           {step::repeat{{step::expect{"PING"}, step::send{"PONG"}}}, step::send{"BYE"}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    for (int n = 0; n < 3; ++n) {
+      co_await c.write(asio::buffer("PING", 4));
+      co_await expect(c, "PONG");
+    }
+    c.socket.shutdown(asio::ip::tcp::socket::shutdown_send);
+    co_await expect(c, "BYE");
+    BOOST_TEST(co_await end_of(c) == asio::error::eof);
+    co_await server.until_finished(1);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_repetition_ends_with_a_step_that_ends_the_session) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::repeat{{step::receive{1}, step::reset{}}}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await c.write(asio::buffer("x", 1));
+    BOOST_TEST(co_await end_of(c) == asio::error::connection_reset);
+    BOOST_TEST(server.finished() == 1u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(it_reads_on_when_it_has_ended_its_side) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::send{"all"}, step::shutdown_send{}, step::expect{"thanks"}});
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await expect(c, "all");
+    BOOST_TEST(co_await end_of(c) == asio::error::eof);
+    co_await c.write(asio::buffer("thanks", 6));
+    co_await server.until_finished(1);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(it_listens_on_a_unix_socket_too) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::echo{}}, transport::unix_socket);
+    BOOST_CHECK_THROW(server.endpoint(), std::logic_error);
+    const auto connect = [&](asio::local::stream_protocol::socket& socket) {
+      error_code ec;
+      socket.connect('\0' + server.address().substr(6), ec);
+      return ec;
+    };
+    for (int round = 0; round < 2; ++round) {
+      asio::local::stream_protocol::socket socket(io);
+      BOOST_TEST(!connect(socket));
+      co_await asio::async_write(socket, asio::buffer("hello", 5), asio::use_awaitable);
+      std::string answer(5, '\0');
+      co_await asio::async_read(socket, asio::buffer(answer), asio::use_awaitable);
+      BOOST_TEST(answer == "hello");
+      server.reset_all();
+      const auto [ended, n] =
+          co_await socket.async_read_some(asio::buffer(answer), asio::as_tuple(asio::use_awaitable));
+      BOOST_TEST(ended == asio::error::eof);
+      server.stop_listening();
+      asio::local::stream_protocol::socket refused(io);
+      BOOST_TEST(connect(refused) == asio::error::connection_refused);
+      server.listen_again();
+    }
+    BOOST_TEST(server.accepted() == 2u);
+  });
+}
+
+// No time needs to pass.
+BOOST_AUTO_TEST_CASE(a_wait_that_is_too_long_says_how_far_each_session_has_come) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::send{"220"}, step::repeat{{step::expect{"PING"}}}});
+    server.behave_once({step::expect{"QUIT"}});
+    {
+      plain_connection c(io.get_executor());
+      co_await c.connect(server.endpoint());
+    }
+    co_await server.until_ended(1);
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    co_await c.write(asio::buffer("PI", 2));
+    co_await server.until_received(2);
+    std::string why;
+    try {
+      co_await server.until_held(1, 0s);
+    } catch (const boost::system::system_error& error) {
+      BOOST_TEST(error.code() == asio::error::timed_out);
+      why = error.what();
+    }
+    BOOST_TEST(why.starts_with("scripted_server: until_held(1): 2 accepted, 1 ended, 0 finished, 0 held; "
+                               "session 2, step 2.1, expect \"PING\", of which \"PI\" came; "
+                               "ended early: session 1, step 1, expect \"QUIT\""),
+               why);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_wait_ends_when_it_is_cancelled_or_the_server_is_gone) {
+  run([&]() -> asio::awaitable<void> {
+    std::optional<scripted_server> server(std::in_place, io.get_executor());
+    asio::cancellation_signal signal;
+    error_code cancelled, gone;
+    const auto into = [](error_code& ec) {
+      return [&ec](std::exception_ptr error) {
+        try {
+          if (error) std::rethrow_exception(error);
+        } catch (const boost::system::system_error& e) {
+          ec = e.code();
+        }
+      };
+    };
+    asio::co_spawn(io, server->until_accepted(1), asio::bind_cancellation_slot(signal.slot(), into(cancelled)));
+    asio::co_spawn(io, server->until_accepted(1, std::chrono::nanoseconds::max()), into(gone));
+    co_await asio::post(io, asio::use_awaitable);
+    co_await asio::post(io, asio::use_awaitable);
+    signal.emit(asio::cancellation_type::terminal);
+    BOOST_TEST(co_await eventually([&] { return cancelled == asio::error::operation_aborted; }));
+    BOOST_TEST(!gone);
+    server.reset();
+    BOOST_TEST(co_await eventually([&] { return gone == asio::error::operation_aborted; }));
   });
 }
 
