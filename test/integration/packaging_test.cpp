@@ -230,10 +230,12 @@ BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subprojec
   const std::string directory = shop().new_path();
   fs::create_directories(directory + "/subprojects");
   fs::create_directory_symlink(shop().sources(), directory + "/subprojects/cocp");
+  // Which says that a dependency of that name is here.
+  fs::copy_file(shop().sources() + "/lib/packaging/meson/cocp.wrap", directory + "/subprojects/cocp.wrap");
   fs::copy_file(shop().first_program(), directory + "/first.cpp");
   write(directory + "/meson.build",
         "project('first', 'cpp', default_options: ['cpp_std=c++20', 'optimization=0', 'debug=false'])\n"
-        "executable('first', 'first.cpp', dependencies: dependency('cocp', fallback: 'cocp'))\n");
+        "executable('first', 'first.cpp', dependencies: dependency('cocp'))\n");
   // With one compiler the library without run-time type information, with the other the one without TLS.
   const bool bare = compiler == "g++";
   const std::string configure =
@@ -250,6 +252,72 @@ BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subprojec
              "/installed/lib/pkgconfig pkg-config --cflags --libs --static --define-variable=prefix=" + directory +
              "/installed cocp) -o " + program);
   shop().check(program, false);
+}
+
+/// What a file of the sources says.
+std::string text_of(const std::string& file) {
+  std::ifstream in(shop().sources() + "/" + file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// The first parts of what matches `pattern` in it, one after the other.
+std::set<std::string> found_in(const std::string& file, const std::string& pattern) {
+  const std::string text = text_of(file);
+  const std::regex form(pattern);
+  return {std::sregex_token_iterator(text.begin(), text.end(), form, 1), std::sregex_token_iterator()};
+}
+
+BOOST_AUTO_TEST_CASE(all_packages_are_of_this_version) {
+  const std::set<std::string> here = found_in("meson.build", "\n  version: '([0-9.]+)'");
+  BOOST_TEST_REQUIRE(here.size() == 1u);
+  const auto check = [&](const std::string& file, const std::string& pattern) {
+    BOOST_TEST(found_in(file, pattern) == here, file);
+  };
+  check("lib/CMakeLists.txt", "project\\(cocp VERSION ([0-9.]+)");
+  check("lib/packaging/meson/cocp.wrap", "revision = v([0-9.]+)");
+  check("lib/packaging/vcpkg/vcpkg.json", "\"version\": \"([0-9.]+)\"");
+  // Of its entries the first is the newest.
+  const std::string changelog = text_of("lib/packaging/debian/changelog");
+  BOOST_TEST(changelog.starts_with("cocp (" + *here.begin() + "-"), changelog);
+  // Its package is named after the series.
+  const std::string series = here.begin()->substr(0, here.begin()->rfind('.'));
+  BOOST_TEST(found_in("lib/packaging/debian/control", "\nPackage: libcocp([0-9.]+)") == std::set{series});
+  BOOST_TEST(fs::exists(shop().sources() + "/lib/packaging/debian/libcocp" + series + ".install"));
+}
+
+// What of them no test runs, lib/packaging/README.md says.
+BOOST_AUTO_TEST_CASE(packages_set_options_that_there_are) {
+  const std::set<std::string> there_are = found_in("meson_options.txt", "option\\('([a-z_]+)'");
+  std::set<std::string> set = found_in("lib/packaging/debian/rules", "-D((?!b_|unity)[a-z_]+)=");
+  set.merge(found_in("lib/packaging/vcpkg/portfile.cmake", "-D([a-z_]+)="));
+  set.merge(found_in("lib/packaging/conan/conanfile.py", "project_options\\[\"([a-z_]+)\"\\]"));
+  set.merge(found_in("lib/packaging/conan/conanfile.py", "for option in \\(\"([a-z_]+)\""));
+  BOOST_TEST(set.contains("tests"));
+  BOOST_TEST(set.contains("tls"));
+  for (const std::string& option : set) BOOST_TEST(there_are.contains(option), option);
+}
+
+BOOST_AUTO_TEST_CASE(the_recipes_can_be_read) {
+  const std::string packaging = shop().sources() + "/lib/packaging";
+  shop().run("python3 -m json.tool " + packaging + "/vcpkg/vcpkg.json");
+  shop().run("for recipe in " + packaging + "/conan/conanfile.py " + packaging +
+             "/conan/test_package/conanfile.py; do " +
+             "python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' $recipe; done");
+}
+
+// From a repository, which is here that of these sources, if they are in one.
+BOOST_AUTO_TEST_CASE(a_wrap_fetches_the_sources) {
+  if (!fs::exists(shop().sources() + "/.git")) return;
+  const std::string directory = shop().new_path();
+  fs::create_directories(directory + "/subprojects");
+  write(directory + "/meson.build", "project('first', 'cpp')\n");
+  const std::string wrap =
+      std::regex_replace(text_of("lib/packaging/meson/cocp.wrap"), std::regex("(url|revision) = .*"), "");
+  write(directory + "/subprojects/cocp.wrap",
+        std::regex_replace(wrap, std::regex("\\[provide\\]"),
+                           "url = file://" + shop().sources() + "\nrevision = HEAD\n\n[provide]"));
+  shop().run("cd " + directory + "; meson subprojects download cocp");
+  BOOST_TEST(fs::exists(directory + "/subprojects/cocp/meson.build"));
 }
 
 /// How a program may be compiled otherwise than its library, and what it is then told to miss.
