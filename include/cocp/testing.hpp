@@ -118,11 +118,10 @@ class script_error : public std::runtime_error {
 /// (`step::hold`, `step::late_echo`) until `release`. An outage is `stop_listening`, `reset_all` and, when it has
 /// lasted long enough for the test, `listen_again`. What else takes real time is set by the options of the pool:
 /// - `connection_options::retry_min` and `retry_max`: 1 ms, so that a pool is back at once; or, where no attempt is to
-/// be
-///   made until the test says so, an hour and `pool::retry_now`.
+///   be made until the test says so, an hour and `pool::retry_now`.
 /// - `connection_options::connect_timeout` and `connection::expires_after`: of some milliseconds where their end is
-/// what
-///   is tested (`step::stall` as the server's script), and else of seconds, which a test that passes never waits for.
+///   what is tested (`step::stall` as the server's script), and else of seconds, which a test that passes never waits
+///   for.
 /// - `pool_options::get_timeout`: of seconds, so that a test whose pool never gets a connection fails.
 /// - `pool_options::fail_fast`: zero, to have the first failed attempt told at once.
 /// - `pool_options::size`: 1, where the order of the sessions is to be that of `behave_once`; and `min_size` 0, where
@@ -185,7 +184,8 @@ class scripted_server {
   std::size_t held() const;        ///< Sessions that wait for `release()`.
   std::uint64_t received() const;  ///< Bytes.
   std::uint64_t sent() const;      ///< Bytes.
-                                   /// @}
+
+  /// @}
 
   /// \name Waits
   /// For a count that is at least `n`, now or later, of the same name. They begin when they are awaited.

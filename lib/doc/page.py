@@ -10,6 +10,8 @@ text = Path(sys.argv[1]).read_text()
 text = re.sub(r'^(# .*\n)', r'\1\n[TOC]\n', text, count=1)
 text = re.sub(r'\]\((?:\.\./)*test/example/(\w+\.[ch]pp)\)', r'](@ref \1)', text)
 text = re.sub(r'\]\((?:\.\./)*test/example\)', '](examples.html)', text)
+# What is no page is in the repository only.
+text = re.sub(r'\[([^\]]+)\]\(lib/(?:abi|packaging)[^)]*\)', r'`\1`', text)
 # To Doxygen `a' is quoted as in TeX, so that code with an apostrophe in it has to stand in two of these.
 text = re.sub(r"(?<!`)`([^`\n]+)`(?!`)", lambda code: f'`{code[0]}`' if "'" in code[1] else code[0], text)
 # To Doxygen bold text does not begin with code.
