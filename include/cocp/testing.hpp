@@ -23,7 +23,8 @@
 /// For tests of programs that use cocp: a server that does as it is told, well or badly, and when it is told to.
 ///
 /// `<cocp/testing.hpp>` is no part of `<cocp.hpp>`, and nothing of it is in the library: it is compiled where it is
-/// included. It knows no test framework.
+/// included, which takes some seconds. Who includes it in many files defines `COCP_TESTING_SEPARATE_COMPILATION` for
+/// all of them, and includes `<cocp/impl/scripted_server.hpp>` in one. It knows no test framework.
 namespace cocp::testing {
 
 /// What a session of a `scripted_server` does, one step after the other; it closes at the end of its script. A session
@@ -80,7 +81,7 @@ using session_script = std::vector<session_step>;
 /// Takes these steps, which read something, again and again, each time that more has come; goes on when the peer has
 /// ended its side instead.
 struct step::repeat {
-  session_script steps;  ///< Not empty.
+  session_script steps;  ///< Others than to send and to read nothing are among them: else it would never end.
 };
 
 /// One of those in `step`.
@@ -142,6 +143,7 @@ class scripted_server {
  public:
   /// `script` is that of all sessions for which `behave` and `behave_once` say nothing else.
   /// \throws boost::system::system_error Nothing is free to listen on, or there are too many descriptors.
+  /// \throws std::invalid_argument A step of the script is not as it has to be: the text names it, and the rule.
   explicit scripted_server(boost::asio::any_io_executor ex, session_script script = {step::echo{}},
                            transport on = transport::tcp);
   ~scripted_server();
@@ -155,8 +157,10 @@ class scripted_server {
   boost::asio::ip::tcp::endpoint endpoint() const;
 
   /// The script of the sessions accepted from now on.
+  /// \throws std::invalid_argument As the constructor.
   void behave(session_script script);
   /// The script of one session, the next that has none yet; called again, of the one after it.
+  /// \throws std::invalid_argument As the constructor.
   void behave_once(session_script script);
 
   /// Connects are refused from now on; those not accepted yet are reset. Sessions go on.
@@ -223,4 +227,6 @@ class scripted_server {
 
 }  // namespace cocp::testing
 
+#if !defined(COCP_TESTING_SEPARATE_COMPILATION)
 #include <cocp/impl/scripted_server.hpp>
+#endif

@@ -31,7 +31,14 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <utility>
+
+#if defined(COCP_TESTING_SEPARATE_COMPILATION)
+#define COCP_TESTING_DECL
+#else
+#define COCP_TESTING_DECL inline
+#endif
 
 /// What `scripted_server` is made of.
 namespace cocp::testing::detail {
@@ -95,6 +102,30 @@ inline std::string describe(const session_step& step) {
                              "hold",   "stall",      "shutdown_send", "close",         "reset", "repeat"};
   static_assert(names.size() == std::variant_size_v<session_step::variant>);
   return names[step.index()];
+}
+
+/// It takes no time: what is made of such steps alone is made at once, again and again.
+inline bool is_instant(const session_step& step) {
+  if (const auto* expect = std::get_if<step::expect>(&step)) return expect->bytes.empty();
+  if (const auto* receive = std::get_if<step::receive>(&step)) return receive->bytes == 0;
+  if (const auto* echo = std::get_if<step::echo>(&step)) return echo->bytes == 0;
+  return std::holds_alternative<step::send>(step) || std::holds_alternative<step::shutdown_send>(step);
+}
+
+/// Throws if the script cannot be followed.
+inline void check(const session_script& script) {
+  for (const session_step& step : script) {
+    if (const auto* until = std::get_if<step::receive_until>(&step); until && until->bytes.empty()) {
+      throw std::invalid_argument("receive_until.bytes: \"\": must not be empty");
+    }
+    const auto* repeat = std::get_if<step::repeat>(&step);
+    if (!repeat) continue;
+    if (std::all_of(repeat->steps.begin(), repeat->steps.end(), is_instant)) {
+      throw std::invalid_argument("repeat.steps: " + std::to_string(repeat->steps.size()) +
+                                  " of them: must read something");
+    }
+    check(repeat->steps);
+  }
 }
 
 /// Where a server listens: the address is its own for as long as this lives.
@@ -567,12 +598,12 @@ struct scripted_server::state : std::enable_shared_from_this<state> {
   }
 };
 
-inline scripted_server::scripted_server(boost::asio::any_io_executor ex, session_script script, transport on)
-    : state_(std::make_shared<state>(std::move(ex), std::move(script), on)) {
+COCP_TESTING_DECL scripted_server::scripted_server(boost::asio::any_io_executor ex, session_script script, transport on)
+    : state_((detail::check(script), std::make_shared<state>(std::move(ex), std::move(script), on))) {
   state_->listen();
 }
 
-inline scripted_server::~scripted_server() {
+COCP_TESTING_DECL scripted_server::~scripted_server() {
   state_->stop_listening();
   state_->end_all(detail::send_rst);
   std::lock_guard lock(state_->mutex);
@@ -581,59 +612,68 @@ inline scripted_server::~scripted_server() {
   state_->tell();
 }
 
-inline std::string scripted_server::address() const { return state_->place.address(); }
-inline boost::asio::ip::tcp::endpoint scripted_server::endpoint() const { return state_->place.tcp_endpoint(); }
+COCP_TESTING_DECL std::string scripted_server::address() const { return state_->place.address(); }
+COCP_TESTING_DECL boost::asio::ip::tcp::endpoint scripted_server::endpoint() const {
+  return state_->place.tcp_endpoint();
+}
 
-inline void scripted_server::behave(session_script script) {
+COCP_TESTING_DECL void scripted_server::behave(session_script script) {
+  detail::check(script);
   std::lock_guard lock(state_->mutex);
   state_->script = std::move(script);
 }
 
-inline void scripted_server::behave_once(session_script script) {
+COCP_TESTING_DECL void scripted_server::behave_once(session_script script) {
+  detail::check(script);
   std::lock_guard lock(state_->mutex);
   state_->scripts_once.push_back(std::move(script));
 }
 
-inline void scripted_server::stop_listening() { state_->stop_listening(); }
-inline void scripted_server::listen_again() { state_->listen(); }
-inline void scripted_server::release(std::size_t n) { state_->release(n); }
-inline void scripted_server::push_all(std::string_view bytes) { state_->push_all(bytes); }
-inline void scripted_server::close_all() { state_->end_all(detail::send_fin); }
-inline void scripted_server::reset_all() { state_->end_all(detail::send_rst); }
+COCP_TESTING_DECL void scripted_server::stop_listening() { state_->stop_listening(); }
+COCP_TESTING_DECL void scripted_server::listen_again() { state_->listen(); }
+COCP_TESTING_DECL void scripted_server::release(std::size_t n) { state_->release(n); }
+COCP_TESTING_DECL void scripted_server::push_all(std::string_view bytes) { state_->push_all(bytes); }
+COCP_TESTING_DECL void scripted_server::close_all() { state_->end_all(detail::send_fin); }
+COCP_TESTING_DECL void scripted_server::reset_all() { state_->end_all(detail::send_rst); }
 
-inline std::size_t scripted_server::accepted() const { return state_->read_count(state_->accepted); }
-inline std::size_t scripted_server::ended() const { return state_->read_count(state_->ended); }
-inline std::size_t scripted_server::finished() const { return state_->read_count(state_->finished); }
-inline std::uint64_t scripted_server::received() const { return state_->read_count(state_->received); }
-inline std::uint64_t scripted_server::sent() const { return state_->read_count(state_->sent); }
+COCP_TESTING_DECL std::size_t scripted_server::accepted() const { return state_->read_count(state_->accepted); }
+COCP_TESTING_DECL std::size_t scripted_server::ended() const { return state_->read_count(state_->ended); }
+COCP_TESTING_DECL std::size_t scripted_server::finished() const { return state_->read_count(state_->finished); }
+COCP_TESTING_DECL std::uint64_t scripted_server::received() const { return state_->read_count(state_->received); }
+COCP_TESTING_DECL std::uint64_t scripted_server::sent() const { return state_->read_count(state_->sent); }
 
-inline std::size_t scripted_server::open() const {
+COCP_TESTING_DECL std::size_t scripted_server::open() const {
   std::lock_guard lock(state_->mutex);
   return state_->accepted - state_->ended;
 }
 
-inline std::size_t scripted_server::held() const {
+COCP_TESTING_DECL std::size_t scripted_server::held() const {
   std::lock_guard lock(state_->mutex);
   return state_->holding.size();
 }
 
-inline boost::asio::awaitable<void> scripted_server::until_accepted(std::size_t n, std::chrono::nanoseconds limit) {
+COCP_TESTING_DECL boost::asio::awaitable<void> scripted_server::until_accepted(std::size_t n,
+                                                                               std::chrono::nanoseconds limit) {
   return state::until(state_, detail::counter::accepted, "accepted", n, limit);
 }
-inline boost::asio::awaitable<void> scripted_server::until_ended(std::size_t n, std::chrono::nanoseconds limit) {
+COCP_TESTING_DECL boost::asio::awaitable<void> scripted_server::until_ended(std::size_t n,
+                                                                            std::chrono::nanoseconds limit) {
   return state::until(state_, detail::counter::ended, "ended", n, limit);
 }
-inline boost::asio::awaitable<void> scripted_server::until_finished(std::size_t n, std::chrono::nanoseconds limit) {
+COCP_TESTING_DECL boost::asio::awaitable<void> scripted_server::until_finished(std::size_t n,
+                                                                               std::chrono::nanoseconds limit) {
   return state::until(state_, detail::counter::finished, "finished", n, limit);
 }
-inline boost::asio::awaitable<void> scripted_server::until_held(std::size_t n, std::chrono::nanoseconds limit) {
+COCP_TESTING_DECL boost::asio::awaitable<void> scripted_server::until_held(std::size_t n,
+                                                                           std::chrono::nanoseconds limit) {
   return state::until(state_, detail::counter::held, "held", n, limit);
 }
-inline boost::asio::awaitable<void> scripted_server::until_received(std::uint64_t n, std::chrono::nanoseconds limit) {
+COCP_TESTING_DECL boost::asio::awaitable<void> scripted_server::until_received(std::uint64_t n,
+                                                                               std::chrono::nanoseconds limit) {
   return state::until(state_, detail::counter::received, "received", n, limit);
 }
 
-inline void scripted_server::verify() {
+COCP_TESTING_DECL void scripted_server::verify() {
   std::lock_guard lock(state_->mutex);
   state_->throw_mismatches();
 }

@@ -507,4 +507,21 @@ BOOST_AUTO_TEST_CASE(it_may_be_used_from_any_thread) {
   BOOST_TEST(server.open() == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_script_that_would_never_end_is_refused) {
+  const auto says = [](const char* text) {
+    return [text](const std::invalid_argument& e) { return std::string_view(e.what()) == text; };
+  };
+  scripted_server server(io.get_executor());
+  const session_script spins{step::repeat{{step::send{"x"}, step::receive{0}}}};
+  const auto why = says("repeat.steps: 2 of them: must read something");
+  BOOST_CHECK_EXCEPTION(server.behave(spins), std::invalid_argument, why);
+  BOOST_CHECK_EXCEPTION(server.behave_once(spins), std::invalid_argument, why);
+  BOOST_CHECK_EXCEPTION(scripted_server(io.get_executor(), spins), std::invalid_argument, why);
+  const session_script within{step::repeat{{step::expect{"x"}, step::repeat{{}}}}};
+  BOOST_CHECK_EXCEPTION(server.behave(within), std::invalid_argument,
+                        says("repeat.steps: 0 of them: must read something"));
+  BOOST_CHECK_EXCEPTION(server.behave({step::receive_until{""}}), std::invalid_argument,
+                        says("receive_until.bytes: \"\": must not be empty"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
