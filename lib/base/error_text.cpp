@@ -3,6 +3,8 @@
 
 #include "base/error_text.hpp"
 
+#include "base/utf8.hpp"
+
 #include <algorithm>
 #include <ostream>
 #include <utility>
@@ -13,7 +15,7 @@ namespace {
 /// More than a server's refusal takes, and less than anybody minds in a line.
 constexpr std::size_t most_words = 240;
 
-bool is_control(char c) noexcept { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool is_control(unsigned c) noexcept { return c < 0x20 || (c >= 0x7f && c < 0xa0); }
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
@@ -92,24 +94,30 @@ void cut_off(std::string& text) {
 }
 
 /// How a control character is written.
-std::string escape(char c) {
+std::string escape(unsigned c) {
   if (c == '\n') return "\\n";
   if (c == '\r') return "\\r";
   if (c == '\t') return "\\t";
   constexpr std::string_view digits = "0123456789abcdef";
-  const auto n = static_cast<unsigned char>(c);
-  return {'\\', 'x', digits[n >> 4], digits[n & 0xf]};
+  return {'\\', 'x', digits[c >> 4], digits[c & 0xf]};
 }
 
+/// Control characters are those of ISO 6429: C0, DEL, and C1, as UTF-8 or, where that is none, as a byte.
 std::string escaped(std::string_view text) {
   std::string result;
   result.reserve(text.size());
-  for (const char c : text) {
-    if (is_control(c)) {
+  while (!text.empty()) {
+    const std::size_t in_utf8 = character_size(text);
+    const std::size_t size = std::max<std::size_t>(in_utf8, 1);
+    // Of those of two bytes the first that begin with this are C1, whose codes are the second byte.
+    const bool may_be_c1 = in_utf8 == 2 && text.starts_with('\xc2');
+    const unsigned c = static_cast<unsigned char>(text[may_be_c1 ? 1 : 0]);
+    if ((size == 1 || may_be_c1) && is_control(c)) {
       result += escape(c);
     } else {
-      result += c;
+      result += text.substr(0, size);
     }
+    text.remove_prefix(size);
   }
   return result;
 }
@@ -132,16 +140,7 @@ std::string words_beside(error_code ec, std::string_view what) {
   return text;
 }
 
-void print_escaped(std::ostream& out, std::string_view text) {
-  while (!text.empty()) {
-    const auto plain = static_cast<std::size_t>(std::find_if(text.begin(), text.end(), is_control) - text.begin());
-    out << text.substr(0, plain);
-    text.remove_prefix(plain);
-    if (text.empty()) break;
-    out << escape(text.front());
-    text.remove_prefix(1);
-  }
-}
+void print_escaped(std::ostream& out, std::string_view text) { out << escaped(text); }
 
 void print_error(std::ostream& out, error_code ec, std::string_view words) {
   if (ec) {

@@ -33,8 +33,8 @@ class text_error final : public boost::system::system_error {
 /// reason. That also bounds a text that has the reason before it in it.
 std::string words_beside(error_code ec, std::string_view what);
 
-/// Prints text from outside: control characters are written as "\n" or "\x1b", so that nobody can forge a line of a log
-/// or talk to a terminal. All other bytes stay as they are.
+/// Prints text from outside: control characters, those of eight bits too, are written as "\n", "\x1b" or "\x9b", so
+/// that nobody can forge a line of a log or talk to a terminal. All other bytes stay as they are.
 void print_escaped(std::ostream& out, std::string_view text);
 
 /// Prints "message: words", and what both say only once.

@@ -69,7 +69,10 @@ const row rows[] = {
     // Plain texts.
     {errc::handshake_failed, "WRONGPASS for bob", "WRONGPASS for bob"},
     {errc::handshake_failed, nothing, nothing},
-    {errc::handshake_failed, "K\u00f6nig \u2192 \x80", "K\u00f6nig \u2192 \x80"},
+    {errc::handshake_failed, "K\u00f6nig \u2192 \xff", "K\u00f6nig \u2192 \xff"},
+    // C1, in UTF-8 and as bytes of another code; what else is UTF-8 has such bytes too.
+    {errc::handshake_failed, "a\xc2\x9b[1mb\x9b[1mc\x85 K\u00f6nig \u2019 \U0001f600 \xc2",
+     "a\\x9b[1mb\\x9b[1mc\\x85 K\u00f6nig \u2019 \U0001f600 \xc2"},
     {errc::handshake_failed, std::string("a\nb\r\tc\x1b[1md\x7f") + '\0', "a\\nb\\r\\tc\\x1b[1md\\x7f\\x00"},
 };
 
