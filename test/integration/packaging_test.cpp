@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(cmake_and_meson_compile_the_same_sources) {
 }
 
 /// A shared library's own names are those of the committed list, whichever compiler has made it. A new one is added to
-/// the list; one that goes, or changes, makes another series of versions (README.md, "Between versions").
+/// the list; one that goes, or changes, makes another series of versions (lib/packaging/README.md, "Between versions").
 void check_exported_names(const std::string& library, const std::string& missing = "nothing") {
   const std::string listed = "grep -vxF '" + missing + "' " + shop().sources() + "/lib/abi/exported_names";
   const std::string shown = shop().new_path();
