@@ -45,6 +45,7 @@ void append(measured& before, measured next) {
   before.elapsed += next.elapsed;
   before.answers.add(next.answers);
   for (const auto& [what, n] : next.errors) before.errors[what] += n;
+  before.errors_at_close += next.errors_at_close;
   if (before.wrong == 0) before.first_wrong = next.first_wrong;
   before.wrong += next.wrong;
   before.answered_after_back += next.answered_after_back;

@@ -59,6 +59,7 @@ struct measured {
   std::vector<happening> happened;
 
   std::map<std::pair<cause, std::string>, std::uint64_t> errors;
+  std::uint64_t errors_at_close = 0;  ///< Those since the pool is closed: what it loses then it does not count.
   std::uint64_t wrong = 0;
   std::string first_wrong;
   std::uint64_t answered_after_back = 0;

@@ -166,6 +166,7 @@ void slice::spawn_workers() {
 
 asio::awaitable<void> slice::stop() {
   stopping_ = true;
+  const std::uint64_t errors = failures_.errors();
   const clock::time_point limit = clock::now() + longest_end;
   for (lane& l : lanes_) {
     asio::co_spawn(l.io, l.way->close(), [&l](std::exception_ptr e) {
@@ -176,6 +177,7 @@ asio::awaitable<void> slice::stop() {
   const auto ended = [this] { return std::ranges::all_of(lanes_, [](lane& l) { return l.io.stopped(); }); };
   while (!ended() && clock::now() < limit) co_await machine_time().sleep_until(clock::now() + 1ms);
   result_.pool = pool_stats();
+  result_.errors_at_close = failures_.errors() - errors;
   if (ended()) co_return;
   result_.trouble = working_ != 0 ? "requests that were not answered within " + to_string(longest_end) +
                                         " after the end: " + std::to_string(working_)

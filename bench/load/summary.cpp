@@ -97,7 +97,7 @@ std::vector<std::string> faults(const load_options& options, const measured& m) 
   }
   // One request at a time on each connection. There may be more than the pool's size: a dying server closes its
   // connections before its listening socket, so that a redial may still find it.
-  fault_if(m.errors_of(cause::in_flight) + m.errors_of(cause::lost) > m.pool->disconnects,
+  fault_if(m.errors_of(cause::in_flight) + m.errors_of(cause::lost) > m.pool->disconnects + m.errors_at_close,
            "more requests failed than connections were lost");
   // Delays double: the next attempt may come a little later than the outage was long.
   const bool long_enough = m.back_for > 2 * m.down_for + std::chrono::milliseconds(300);

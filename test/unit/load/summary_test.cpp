@@ -57,6 +57,8 @@ BOOST_AUTO_TEST_CASE(no_more_may_fail_than_connections_were_lost) {
   bench::measured m = good_run();
   m.pool->disconnects = 9;
   BOOST_TEST(bench::faults(with_outage(), m).size() == 1u);
+  m.errors_at_close = 1;
+  BOOST_TEST(bench::faults(with_outage(), m).empty());
 }
 
 BOOST_AUTO_TEST_CASE(all_connections_must_come_back) {
