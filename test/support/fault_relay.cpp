@@ -183,7 +183,12 @@ struct fault_relay::state : std::enable_shared_from_this<state> {
       socklen_t size = sizeof backlog;
       system_call("getsockopt", ::getsockopt(acceptor.native_handle(), IPPROTO_TCP, TCP_INFO, &backlog, &size));
       if (backlog.tcpi_unacked > backlog.tcpi_sacked) return;
-      fillers.emplace_back(strand).connect(port.endpoint());
+      // By the system's call: Asio waits for the end of one, and somebody else may have taken the last place.
+      tcp::socket& filler = fillers.emplace_back(strand);
+      filler.open(tcp::v4());
+      filler.non_blocking(true);
+      const tcp::endpoint to = port.endpoint();
+      static_cast<void>(::connect(filler.native_handle(), to.data(), static_cast<socklen_t>(to.size())));
     }
   }
 

@@ -282,6 +282,26 @@ BOOST_AUTO_TEST_CASE(connects_are_refused_or_hang_or_are_served_as_it_is_told) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(others_may_take_the_last_place_of_a_backlog_that_is_being_filled) {
+  scripted_server server(io.get_executor());
+  fault_relay relay(io.get_executor(), server.endpoint());
+  std::vector<std::jthread> others;
+  for (int n = 0; n < 2; ++n) {
+    others.emplace_back([to = relay.endpoint()](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        asio::io_context own;
+        asio::ip::tcp::socket socket(own);
+        socket.async_connect(to, [](error_code) {});
+        own.poll();
+      }
+    });
+  }
+  for (int n = 0; n < 300; ++n) {
+    relay.set({.connects = arrival::refused});
+    relay.set({.connects = arrival::ignored});
+  }
+}
+
 BOOST_AUTO_TEST_CASE(all_connections_are_closed_or_reset) {
   run([&]() -> asio::awaitable<void> {
     scripted_server server(io.get_executor());
