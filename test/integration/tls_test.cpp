@@ -21,6 +21,7 @@
 #include <cocp/tls.hpp>
 
 #include <array>
+#include <cstdint>
 #include <ctime>
 #include <functional>
 #include <optional>
