@@ -220,11 +220,10 @@ BOOST_AUTO_TEST_CASE(cmake_and_meson_compile_the_same_sources) {
 
 /// A shared library's own names are those of the committed list, whichever compiler has made it. A new one is added to
 /// the list; one that goes, or changes, makes another series of versions (lib/packaging/README.md, "Between versions").
-void check_exported_names(const std::string& library, const std::string& missing = "nothing") {
-  const std::string listed = "grep -vxF '" + missing + "' " + shop().sources() + "/lib/abi/exported_names";
+void check_exported_names(const std::string& library) {
   const std::string shown = shop().new_path();
-  const outcome compared = shop().attempt(shop().sources() + "/test/exported " + library + " >" + shown + "; " +
-                                          listed + " | diff - " + shown);
+  const outcome compared = shop().attempt(shop().sources() + "/test/exported " + library + " >" + shown + "; diff " +
+                                          shop().sources() + "/lib/abi/exported_names " + shown);
   BOOST_TEST((compared.status == 0), compared);
 }
 
@@ -234,10 +233,7 @@ BOOST_DATA_TEST_CASE(a_program_is_built_with_the_library_by_cmakes_fetch_content
   if (compiler == "g++") return;
   const std::string fetch = "include(FetchContent)\nFetchContent_Declare(cocp SOURCE_DIR " + shop().sources() +
                             " SOURCE_SUBDIR lib)\nFetchContent_MakeAvailable(cocp)\n";
-  const std::string program =
-      build_with_cmake(fetch, compiler, "-DCMAKE_UNITY_BUILD=ON -DBUILD_SHARED_LIBS=ON -DCOCP_TLS=OFF");
-  shop().check(program, true);
-  check_exported_names(fs::path(program).parent_path() / "_deps/cocp-build/libcocp.so", "cocp::certificate_category()");
+  shop().check(build_with_cmake(fetch, compiler, "-DCMAKE_UNITY_BUILD=ON -DCOCP_TLS=OFF"), false);
 }
 
 // The same; without run-time type information, and in groups of sources, so that most see only what they include.
@@ -252,8 +248,9 @@ BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subprojec
   write(directory + "/meson.build",
         "project('first', 'cpp', default_options: ['cpp_std=c++20', 'optimization=0', 'debug=false'])\n"
         "executable('first', 'first.cpp', dependencies: dependency('cocp'))\n");
+  // Meson 1.0 takes one group too many where their size divides the number of sources.
   shop().run("cd " + directory + "; CXX=" + compiler + " meson setup build --wrap-mode=forcefallback --prefix=/ " +
-             "--libdir=lib -Dunity=on -Dunity_size=8 -Dcocp:default_library=static -Dcpp_rtti=false; " +
+             "--libdir=lib -Dunity=on -Dunity_size=17 -Dcocp:default_library=static -Dcpp_rtti=false; " +
              "ninja -C build -j2");
   shop().check(directory + "/build/first", false);
 
