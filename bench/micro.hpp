@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cocp/options.hpp>
+#include <cocp/pool.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -28,7 +29,17 @@ std::string address_text(const boost::asio::ip::tcp::endpoint& server);
 void run_all(boost::asio::io_context& io, std::vector<boost::asio::awaitable<void>> bodies);
 void run_one(boost::asio::io_context& io, boost::asio::awaitable<void> body);
 
-/// The same for coroutines that contain the measured loop. False if one has thrown, which becomes the benchmark's
+/// A pool all of whose connections are up, for more than one benchmark.
+struct open_pool {
+  open_pool(const cocp::connection_options& to, const cocp::pool_options& options) : pool(io, to, options) {
+    run_one(io, pool.ready(options.size));
+  }
+
+  boost::asio::io_context io{1};
+  cocp::pool pool;
+};
+
+/// `run_all` for coroutines that contain the measured loop. False if one has thrown, which becomes the benchmark's
 /// error.
 bool run_benchmark(benchmark::State& state, boost::asio::io_context& io,
                    std::vector<boost::asio::awaitable<void>> bodies);

@@ -50,15 +50,6 @@ struct raw_side {
   std::vector<Stream> streams;
 };
 
-struct pooled_side {
-  pooled_side(const cocp::connection_options& options, std::size_t n) : pool(io, options, {.size = n}) {
-    run_one(io, pool.ready(n));
-  }
-
-  asio::io_context io{1};
-  cocp::pool pool;
-};
-
 template <class Stream>
 asio::awaitable<void> raw_loop(turns& left, Stream& stream, std::size_t size, bool limited) {
   message m(size);
@@ -114,7 +105,7 @@ template <class Stream>
 void register_all(const std::string& kind, const dialler<Stream>& dial, const cocp::connection_options& options) {
   for (const std::size_t n : connection_counts) {
     const auto raw = std::make_shared<std::optional<raw_side<Stream>>>();
-    const auto pooled = std::make_shared<std::optional<pooled_side>>();
+    const auto pooled = std::make_shared<std::optional<open_pool>>();
     for (const std::size_t size : message_sizes) {
       const std::string name = "echo/" + kind + '/' + std::to_string(size) + "B/" + std::to_string(n) + '/';
       const auto add_raw = [&](const char* what, bool limited) {
@@ -129,7 +120,7 @@ void register_all(const std::string& kind, const dialler<Stream>& dial, const co
       };
       const auto add_pooled = [&](const char* what, auto loop) {
         const auto body = [=](benchmark::State& state) {
-          if (!*pooled) pooled->emplace(options, n);
+          if (!*pooled) pooled->emplace(options, cocp::pool_options{.size = n});
           turns left(state);
           std::vector<asio::awaitable<void>> loops;
           while (loops.size() < n) loops.push_back(loop(left, (*pooled)->pool));

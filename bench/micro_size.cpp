@@ -50,18 +50,6 @@ void take_all(benchmark::State& state, Pool& pool, std::size_t n) {
   }
 }
 
-/// Opened once for all runs: at 10,000 connections that takes seconds.
-struct open_pool {
-  open_pool(const tcp::endpoint& server, std::size_t n)
-      : pool(io, {.address = address_text(server)},
-             {.size = n, .check_after = std::chrono::hours(1), .max_dialling = 256}) {
-    run_one(io, pool.ready(n));
-  }
-
-  asio::io_context io{1};
-  cocp::pool pool;
-};
-
 bool may_open(benchmark::State& state, std::size_t n) {
   ::rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
@@ -72,10 +60,14 @@ bool may_open(benchmark::State& state, std::size_t n) {
 }
 
 void register_size(const tcp::endpoint& server, std::size_t n) {
+  // Opened once for all runs: at 10,000 connections that takes seconds.
   const auto opened = std::make_shared<std::optional<open_pool>>();
   const auto with_pool = [=](benchmark::State& state) -> open_pool* {
     if (!*opened && !may_open(state, n)) return nullptr;
-    if (!*opened) opened->emplace(server, n);
+    if (!*opened) {
+      opened->emplace(cocp::connection_options{.address = address_text(server)},
+                      cocp::pool_options{.size = n, .check_after = std::chrono::hours(1), .max_dialling = 256});
+    }
     return &**opened;
   };
   const std::string name = "pool_size/" + std::to_string(n);
