@@ -207,28 +207,27 @@ BOOST_AUTO_TEST_CASE(cmake_accepts_the_versions_of_the_same_series_and_links_the
   BOOST_TEST(said.find("location: " + shop().libraries("both") + "/libcocp.a\n") != std::string::npos, said);
 }
 
+/// What a file of the sources says.
+std::string text_of(const std::string& file) {
+  std::ifstream in(shop().sources() + "/" + file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// The first parts of what matches `pattern` in it, one after the other.
+std::set<std::string> found_in(const std::string& file, const std::string& pattern) {
+  const std::string text = text_of(file);
+  const std::regex form(pattern);
+  return {std::sregex_token_iterator(text.begin(), text.end(), form, 1), std::sregex_token_iterator()};
+}
+
 BOOST_AUTO_TEST_CASE(cmake_and_meson_compile_the_same_sources) {
-  const auto sources = [](const std::string& file) {
-    std::ifstream in(shop().sources() + "/lib/" + file);
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
-    const std::regex name("[a-z_]+/[a-z_]+\\.cpp");
-    return std::set<std::string>(std::sregex_token_iterator(text.begin(), text.end(), name), {});
-  };
-  BOOST_TEST(sources("CMakeLists.txt").size() > 50u);
-  BOOST_TEST(sources("CMakeLists.txt") == sources("meson.build"), boost::test_tools::per_element());
+  const std::string name = "([a-z_]+/[a-z_]+\\.cpp)";
+  const std::set<std::string> sources = found_in("lib/CMakeLists.txt", name);
+  BOOST_TEST(sources.size() > 50u);
+  BOOST_TEST(sources == found_in("lib/meson.build", name), boost::test_tools::per_element());
 }
 
-/// A shared library's own names are those of the committed list, whichever compiler has made it. A new one is added to
-/// the list; one that goes, or changes, makes another series of versions (lib/packaging/README.md, "Between versions").
-void check_exported_names(const std::string& library) {
-  const std::string shown = shop().new_path();
-  const outcome compared = shop().attempt(shop().sources() + "/test/exported " + library + " >" + shown + "; diff " +
-                                          shop().sources() + "/lib/abi/exported_names " + shown);
-  BOOST_TEST((compared.status == 0), compared);
-}
-
-// With one of the compilers, since it is the whole library again: in groups of sources, as CMake makes them; without
-// TLS.
+// With one of the compilers, since it is the whole library again; without TLS.
 BOOST_DATA_TEST_CASE(a_program_is_built_with_the_library_by_cmakes_fetch_content, data::make(compilers()), compiler) {
   if (compiler == "g++") return;
   const std::string fetch = "include(FetchContent)\nFetchContent_Declare(cocp SOURCE_DIR " + shop().sources() +
@@ -261,19 +260,6 @@ BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subprojec
              "/installed/lib/pkgconfig pkg-config --cflags --libs --static --define-variable=prefix=" + directory +
              "/installed cocp) -o " + program);
   shop().check(program, false);
-}
-
-/// What a file of the sources says.
-std::string text_of(const std::string& file) {
-  std::ifstream in(shop().sources() + "/" + file);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-/// The first parts of what matches `pattern` in it, one after the other.
-std::set<std::string> found_in(const std::string& file, const std::string& pattern) {
-  const std::string text = text_of(file);
-  const std::regex form(pattern);
-  return {std::sregex_token_iterator(text.begin(), text.end(), form, 1), std::sregex_token_iterator()};
 }
 
 BOOST_AUTO_TEST_CASE(all_packages_are_of_this_version) {
@@ -441,8 +427,14 @@ BOOST_DATA_TEST_CASE(an_everyday_mistake_is_a_short_error, data::make(compilers(
   BOOST_TEST(said <= line.most, compiled);
 }
 
+// A shared library's own names are those of the committed list, whichever compiler has made it. A new one is added to
+// the list; one that goes, or changes, makes another series of versions (lib/packaging/README.md, "Between versions").
 BOOST_AUTO_TEST_CASE(the_shared_library_shows_the_names_that_are_listed) {
-  check_exported_names(shop().libraries("both") + "/libcocp.so");
+  const std::string shown = shop().new_path();
+  const outcome compared =
+      shop().attempt(shop().sources() + "/test/exported " + shop().libraries("both") + "/libcocp.so >" + shown +
+                     "; diff " + shop().sources() + "/lib/abi/exported_names " + shown);
+  BOOST_TEST((compared.status == 0), compared);
 }
 
 /// Type information of what both sides know, which is weak.

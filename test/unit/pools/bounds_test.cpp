@@ -21,6 +21,18 @@ using cocp::errc;
 using cocp::error_code;
 using connect_result = fake_network::connect_result;
 
+/// Reads until the stream is lost, and waits for the next.
+asio::awaitable<void> lost_and_ready(cocp::lease& l) {
+  char in = 0;
+  const auto room = asio::buffer(&in, 1);
+  try {
+    co_await l->read_some(room);
+  } catch (const boost::system::system_error&) {
+    // It is lost.
+  }
+  co_await l->ready();
+}
+
 BOOST_AUTO_TEST_SUITE(bounds)
 
 BOOST_AUTO_TEST_SUITE(max_connections)
@@ -244,16 +256,7 @@ BOOST_AUTO_TEST_CASE(one_is_closed_for_a_lease_of_the_same_pool_that_is_to_be_re
   w.settle();
   w.net().results_at[w.at(1)] = connect_result::refused;
   w.net().peers[0]->fin();
-  const auto again = w.watch([](cocp::lease& l) -> asio::awaitable<void> {
-    char in = 0;
-    const auto room = asio::buffer(&in, 1);
-    try {
-      co_await l->read_some(room);
-    } catch (const boost::system::system_error&) {
-      // It is lost.
-    }
-    co_await l->ready();
-  }(first));
+  const auto again = w.watch(lost_and_ready(first));
   w.settle();
   BOOST_TEST(bool(other->lease));
   w.net().results_at.clear();
@@ -273,16 +276,7 @@ BOOST_AUTO_TEST_CASE(one_that_is_detached_while_it_waits_for_its_redial_leaves_i
       w.advance(1s);
       w.net().results_at[w.at(1)] = connect_result::refused;
       w.net().peers[0]->fin();
-      const auto again = w.watch([](cocp::lease& l) -> asio::awaitable<void> {
-        char in = 0;
-        const auto room = asio::buffer(&in, 1);
-        try {
-          co_await l->read_some(room);
-        } catch (const boost::system::system_error&) {
-          // It is lost.
-        }
-        co_await l->ready();
-      }(held));
+      const auto again = w.watch(lost_and_ready(held));
       for (unsigned i = 0; i < steps && w.step(); ++i) {
       }
       held.detach();
