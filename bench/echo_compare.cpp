@@ -116,7 +116,7 @@ void compare(unsigned blocks) {
   server.start_now();
 
   asio::io_context raw_io{1};
-  bench::raw_round_trip raw(raw_io, {asio::ip::address_v4::loopback(), port});
+  bench::raw_round_trip raw(bench::dial_plain(raw_io, port));
   asio::io_context pool_io{1};
   cocp::pool pool(pool_io, {.address = "127.0.0.1:" + std::to_string(port)}, {.size = 10});
   bench::leased_round_trip leased(pool);

@@ -9,6 +9,13 @@
 #include "round_trip.hpp"
 #include "server_process.hpp"
 
+#ifdef COCP_BENCH_TLS
+#include "load/tls_echo_server.hpp"
+
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#endif
+
 #include <cocp/pool.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -41,9 +48,18 @@ constexpr const char* usage =
     "  get        get and put with cocp\n"
     "  unchecked  the same without a look at the connection (check_after)\n"
     "  try_floor  floor with try_get\n"
-    "  try_get    unchecked with try_get\n";
+    "  try_get    unchecked with try_get\n"
+    "and with TLS, where it is built with that:\n"
+    "  tls_raw    as raw, over a stream of Asio's\n"
+    "  tls_held   the same through a lease, one for all\n"
+    "  tls_lease  as lease\n";
 
-constexpr std::string_view kinds[] = {"raw", "lease", "limited", "floor", "get", "unchecked", "try_floor", "try_get"};
+constexpr std::string_view kinds[] = {"raw",     "lease",     "limited",   "floor",
+                                      "get",     "unchecked", "try_floor", "try_get",
+#ifdef COCP_BENCH_TLS
+                                      "tls_raw", "tls_held",  "tls_lease"
+#endif
+};
 
 constexpr std::size_t pool_size = 10;
 
@@ -82,7 +98,10 @@ asio::awaitable<void> try_get_and_put(Pool& pool, std::uint64_t n) {
 
 asio::awaitable<void> with_pool(cocp::pool& pool, std::string_view kind, std::uint64_t n) {
   co_await pool.ready(pool_size);
-  if (kind == "lease" || kind == "limited") {
+  if (kind == "tls_held") {
+    bench::held_round_trip round_trip(co_await pool.get());
+    co_await repeat(round_trip, n);
+  } else if (kind == "lease" || kind == "limited" || kind == "tls_lease") {
     bench::leased_round_trip round_trip(pool, kind == "limited" ? cocp::duration(1min) : cocp::duration(0));
     co_await repeat(round_trip, n);
   } else if (kind == "try_get") {
@@ -93,8 +112,30 @@ asio::awaitable<void> with_pool(cocp::pool& pool, std::string_view kind, std::ui
   co_await pool.drain();
 }
 
+#ifdef COCP_BENCH_TLS
+void count_in_tls(asio::io_context& io, std::string_view kind, std::uint64_t n) {
+  asio::ssl::context tls(asio::ssl::context::tls_client);
+  const unsigned short port = bench::free_port();
+  bench::server_process server(bench::tls_echo_server(port, answer_delay));
+  server.start_now();
+  if (kind == "tls_raw") {
+    asio::ssl::stream<tcp::socket> s(bench::dial_plain(io, port), tls);
+    s.handshake(asio::ssl::stream_base::client);
+    bench::raw_round_trip round_trip(std::move(s));
+    return run(io, repeat(round_trip, n));
+  }
+  cocp::pool pool(
+      io, {.address = "127.0.0.1:" + std::to_string(port), .tls = cocp::tls_options{.context = &tls, .verify = false}},
+      {.size = pool_size});
+  run(io, with_pool(pool, kind, n));
+}
+#endif
+
 void count(std::string_view kind, std::uint64_t n) {
   asio::io_context io{1};
+#ifdef COCP_BENCH_TLS
+  if (kind.starts_with("tls_")) return count_in_tls(io, kind, n);
+#endif
   if (kind == "floor" || kind == "try_floor") {
     bench::floor_pool<int> pool(pool_size);
     return run(io, kind == "floor" ? get_and_put(pool, n) : try_get_and_put(pool, n));
@@ -103,7 +144,7 @@ void count(std::string_view kind, std::uint64_t n) {
   bench::server_process server(bench::echo_server(port, answer_delay));
   server.start_now();
   if (kind == "raw") {
-    bench::raw_round_trip round_trip(io, {asio::ip::address_v4::loopback(), port});
+    bench::raw_round_trip round_trip(bench::dial_plain(io, port));
     return run(io, repeat(round_trip, n));
   }
   const bool unchecked = kind == "unchecked" || kind == "try_get";
@@ -117,6 +158,9 @@ void count(std::string_view kind, std::uint64_t n) {
 
 int main(int argc, char** argv) {
   bench::serve_if_asked(argc, argv);
+#ifdef COCP_BENCH_TLS
+  bench::serve_tls_if_asked(argc, argv);
+#endif
   std::uint64_t n = 0;
   const std::string_view number = argc == 3 ? argv[2] : "";
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), n);

@@ -21,26 +21,32 @@ namespace bench {
 
 constexpr std::size_t message_size = 64;
 
-/// One side of the comparison: one message there and back over a socket of one's own.
+/// One side of the comparison: one message there and back over a stream of one's own.
+template <class Stream>
 class raw_round_trip {
  public:
-  raw_round_trip(boost::asio::io_context& io, const boost::asio::ip::tcp::endpoint& server) : socket_(io) {
-    socket_.connect(server);
-    socket_.set_option(boost::asio::ip::tcp::no_delay(true));
-  }
+  explicit raw_round_trip(Stream stream) : stream_(std::move(stream)) {}
 
   boost::asio::awaitable<void> operator()() {
-    co_await boost::asio::async_write(socket_, boost::asio::buffer(asked_), boost::asio::use_awaitable);
-    co_await boost::asio::async_read(socket_, boost::asio::buffer(answer_), boost::asio::use_awaitable);
+    co_await boost::asio::async_write(stream_, boost::asio::buffer(asked_), boost::asio::use_awaitable);
+    co_await boost::asio::async_read(stream_, boost::asio::buffer(answer_), boost::asio::use_awaitable);
     if (answer_ != asked_) throw std::runtime_error("wrong answer");
     ++asked_[0];
   }
 
  private:
-  boost::asio::ip::tcp::socket socket_;
+  Stream stream_;
   std::array<unsigned char, message_size> asked_{};
   std::array<unsigned char, message_size> answer_{};
 };
+
+/// A socket for it.
+inline boost::asio::ip::tcp::socket dial_plain(boost::asio::io_context& io, unsigned short port) {
+  boost::asio::ip::tcp::socket socket(io);
+  socket.connect({boost::asio::ip::address_v4::loopback(), port});
+  socket.set_option(boost::asio::ip::tcp::no_delay(true));
+  return socket;
+}
 
 /// The other side: the same through a lease, one for all.
 class held_round_trip {

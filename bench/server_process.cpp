@@ -87,6 +87,12 @@ server_command tls_echo_server(unsigned short port, const std::string& certifica
   return command;
 }
 
+server_command tls_echo_server(unsigned short port, std::chrono::microseconds delay) {
+  server_command command = echo_server(port, delay);
+  command.words.emplace_back("tls");
+  return command;
+}
+
 server_command redis_server(unsigned short port) {
   return {{"redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"},
           "Ready to accept connections",

@@ -27,6 +27,8 @@ server_command echo_server(unsigned short port, std::chrono::microseconds delay 
 
 /// The same with TLS: files in PEM.
 server_command tls_echo_server(unsigned short port, const std::string& certificate, const std::string& key);
+/// With a certificate that nobody can verify, and a delay.
+server_command tls_echo_server(unsigned short port, std::chrono::microseconds delay);
 
 /// A redis-server on a port of 127.0.0.1 that writes nothing to disk.
 server_command redis_server(unsigned short port);
