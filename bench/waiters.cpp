@@ -24,8 +24,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <functional>
 #include <iomanip>
 #include <iostream>
+#include <map>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -74,6 +76,11 @@ struct size {
 
 constexpr std::array<size, 7> sizes{
     {{1, 1'001}, {10, 501}, {100, 201}, {1'000, 101}, {10'000, 31}, {100'000, 7}, {1'000'000, 3}}};
+
+/// The two sizes whose ratio says whether the cost is flat: from a thousand on, a round is longer than a look at the
+/// clock.
+constexpr std::size_t few = 1'000;
+constexpr std::size_t many = 1'000'000;
 
 /// How many are cancelled before their handlers run.
 constexpr std::size_t at_once = 1'000;
@@ -256,6 +263,12 @@ cost measure(crowd<Pool>& waiting, const size& s) {
   return median(rounds);
 }
 
+cost ratio(const cost& a, const cost& b) {
+  cost r{};
+  std::transform(a.begin(), a.end(), b.begin(), r.begin(), std::divides<>());
+  return r;
+}
+
 void print_row(const std::string& name, const cost& c, int digits) {
   std::cout << std::setw(9) << name << std::fixed << std::setprecision(digits);
   for (const double value : c) std::cout << std::setw(11) << value;
@@ -282,10 +295,17 @@ void measure() {
   std::cout << "\n         ";
   for (const column& c : columns) std::cout << std::setw(11) << c.unit;
   std::cout << '\n';
+  std::map<std::size_t, cost> costs;
+  std::map<std::size_t, cost> floors;
   for (const size& s : sizes) {
-    print_row(std::to_string(s.waiters), measure(waiting, s), 0);
-    print_row("floor", measure(waiting_by_hand, s), 0);
+    costs[s.waiters] = measure(waiting, s);
+    print_row(std::to_string(s.waiters), costs[s.waiters], 0);
+    floors[s.waiters] = measure(waiting_by_hand, s);
+    print_row("floor", floors[s.waiters], 0);
   }
+  std::cout << std::to_string(many) + " waiters beside " + std::to_string(few) + ":\n";
+  print_row("ratio", ratio(costs.at(many), costs.at(few)), 2);
+  print_row("floor", ratio(floors.at(many), floors.at(few)), 2);
 }
 
 }  // namespace
