@@ -70,8 +70,7 @@ class client {
   virtual std::optional<cocp::stats> stats() const { return std::nullopt; }
 };
 
-std::unique_ptr<client> make_pool_client(boost::asio::io_context& io, const target& to, std::size_t size,
-                                         bool unchecked);
+std::unique_ptr<client> make_pool_client(boost::asio::io_context& io, const target& to, std::size_t size);
 /// Any but `mode::pool`.
 std::unique_ptr<client> make_client_by_hand(boost::asio::io_context& io, const target& to, mode how);
 

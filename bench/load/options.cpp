@@ -97,7 +97,6 @@ po::options_description known_options() {
   option("rounds", usual("N", "10"), "slices of each mode with --compare");
   option("duration", text("TIME"), "of the run, 6s by default; with --compare of a slice, 500ms by default");
   option("size", text("N"), "connections in the pool: 10 by default; with --compare as many as coroutines");
-  option("unchecked", "the pool does not look at a connection before it gives it out (check_after, allow_unread)");
   option("coroutines", usual("N", "64"), "coroutines that ask");
   option("rate", text("N"),
          "requests a second, due whether those before were answered or not; by default a coroutine asks again when it "
@@ -159,7 +158,6 @@ void check_together(const po::variables_map& given, const load_options& o) {
     if (has(name) && !is) throw usage_error("--" + std::string(name) + " has a meaning only with " + what);
   };
   needs("insecure", o.tls && !o.connect.empty(), "--tls and --connect");
-  needs("unchecked", std::ranges::find(o.modes, mode::pool) != o.modes.end(), "the mode pool");
   needs("path", o.speak == protocol::http && !o.connect.empty(), "--protocol http and --connect");
   needs("rounds", o.compare, "--compare");
   needs("think", o.rate == 0, "a loop that waits for answers, without --rate");
@@ -214,7 +212,6 @@ std::optional<load_options> parse_load_options(int argc, const char* const* argv
   o.size = given.count("size") != 0 ? value("size").whole(10'000)
            : o.compare              ? std::min<std::size_t>(o.coroutines, 10'000)
                                     : o.size;
-  o.unchecked = given.count("unchecked") != 0;
   if (given.count("rate") != 0) {
     const given_option rate = value("rate");
     o.rate = parse_number(rate.value()).value_or(0);

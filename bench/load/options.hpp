@@ -39,7 +39,6 @@ struct load_options {
   bool compare = false;         ///< The modes, in turn.
   std::size_t rounds = 1;       ///< Slices of each mode.
   std::size_t size = 10;        ///< Of the pool.
-  bool unchecked = false;       ///< The pool does not look at a connection before it gives it out.
   std::size_t coroutines = 64;  ///< That ask, each in a loop.
   std::size_t threads = 1;
   bool context_each =

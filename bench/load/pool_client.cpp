@@ -6,8 +6,6 @@
 
 #include <cocp/pool.hpp>
 
-#include <chrono>
-
 namespace bench {
 namespace {
 
@@ -55,14 +53,8 @@ class pool_client final : public client {
 
 }  // namespace
 
-std::unique_ptr<client> make_pool_client(asio::io_context& io, const target& to, std::size_t size, bool unchecked) {
-  cocp::pool_options options{.size = size};
-  if (unchecked) {
-    options.check_after = std::chrono::hours(1);
-    // Unread bytes would be looked for all the same.
-    options.allow_unread = true;
-  }
-  return std::make_unique<pool_client>(io, to, options);
+std::unique_ptr<client> make_pool_client(asio::io_context& io, const target& to, std::size_t size) {
+  return std::make_unique<pool_client>(io, to, cocp::pool_options{.size = size});
 }
 
 }  // namespace bench

@@ -72,7 +72,6 @@ json::object setup_of(const load_options& o) {
           {"protocol", to_string(o.speak)},
           {"tls", o.tls},
           {"size", o.size},
-          {"unchecked", o.unchecked},
           {"coroutines", o.coroutines},
           {"threads", o.threads},
           {"contexts", o.context_each ? "each" : "one"},

@@ -62,7 +62,7 @@ slice::slice(const load_options& options, mode how, const target& to, server& at
   const std::size_t lanes = options.context_each ? threads_ : 1;
   for (std::size_t i = 0; i < lanes; ++i) {
     lane& l = lanes_.emplace_back(static_cast<int>(threads_ / lanes));
-    l.way = how == mode::pool ? make_pool_client(l.io, to, share_of(options.size, i, lanes), options.unchecked)
+    l.way = how == mode::pool ? make_pool_client(l.io, to, share_of(options.size, i, lanes))
                               : make_client_by_hand(l.io, to, how);
   }
   for (std::size_t i = 0; i < threads_; ++i) {

@@ -54,7 +54,6 @@ const refused_line refused[] = {
     {"--protocol smtp", "--protocol is smtp; it must be echo, redis, memcached or http"},
     {"--tls --protocol redis", "--tls is for the protocols echo and http, not for redis"},
     {"--insecure", "--insecure has a meaning only with --tls and --connect"},
-    {"--unchecked --mode locked", "--unchecked has a meaning only with the mode pool"},
     {"--path /x", "--path has a meaning only with --protocol http and --connect"},
     {"--mode none", "--mode is none; it must be pool, own-connection, dial-each or locked"},
     {"--mode locked --compare", "--mode has no meaning with --compare, which has modes of its own"},
