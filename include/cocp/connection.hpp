@@ -133,7 +133,7 @@ class COCP_API connection {
     if (op && !channel_->is_greedy()) {
       error_code ec;
       sent = channel_->raw().send_now(buffers, ec);
-      if (ec || (sent == size && sent != 0)) {
+      if (ec || (sent == size && sent != 0 && !channel_->raw().has_kept())) {
         detail::endpoint_label who;
         op.end(ec, sent, &who);
         if (ec) std::rethrow_exception(detail::make_failure("write", who, ec));
@@ -143,6 +143,7 @@ class COCP_API connection {
     if (sent != 0) channel_->note_sent();
     std::vector<boost::asio::const_buffer> rest(boost::asio::buffer_sequence_begin(buffers),
                                                 boost::asio::buffer_sequence_end(buffers));
+    // If nothing is left, for what is kept.
     co_await write_rest(std::move(op), std::move(rest), sent);
     co_return size;
   }

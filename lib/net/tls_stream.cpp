@@ -3,39 +3,40 @@
 
 #include "net/tls_stream.hpp"
 
+#include "base/adaptive_mutex.hpp"
 #include "net/socket_stream.hpp"
+#include "net/tls_engine.hpp"
 #include "net/tls_sessions.hpp"
-#include "net/tls_transport.hpp"
 
-#include <cocp/impl/waiter.hpp>
+#include <cocp/impl/operation.hpp>
 #include <cocp/tls.hpp>
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/dispatch.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/strand.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <ctime>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
@@ -58,73 +59,36 @@ const boost::system::error_category& certificate_category() noexcept {
 namespace detail {
 namespace {
 
-using tls_strand = asio::strand<asio::any_io_executor>;
+/// So many are sent at once before others have their turn: to make a record takes time.
+constexpr unsigned most_records = 16;
 
-/// An operation on a TLS stream, which serves one thread at a time: whatever happens in it runs on the stream's strand,
-/// and its handler runs where that belongs. So a read and a write may be started by different threads, as on a socket.
-///
-/// Shared by those who may end it; the completion keeps the stream's user, and so the stream, until it has run.
-template <class Handler, class... Results>
-class engine_operation : public std::enable_shared_from_this<engine_operation<Handler, Results...>> {
- public:
-  engine_operation(const tls_strand& strand, Handler&& handler)
-      : strand_(strand),
-        handler_(std::move(handler)),
-        where_(asio::get_associated_executor(handler_, asio::any_completion_executor(strand.get_inner_executor()))) {}
+/// The handler of a handshake, as one of a transfer of nothing.
+struct handshake_handler {
+  using wrapped_handler = wait_handler;
 
-  /// `start(token)` begins the operation; `finish(results...)` is called on the strand when it has ended.
-  template <class Start, class Finish>
-  void launch(Start start, Finish finish) {
-    auto slot = asio::get_associated_cancellation_slot(handler_);
-    // The slot is its user's: whatever becomes of it, this touches it once, and it finds this only while this lasts.
-    if (slot.is_connected()) {
-      slot.assign([weak = this->weak_from_this()](asio::cancellation_type type) {
-        auto self = weak.lock();
-        if (!self) return;
-        asio::dispatch(self->strand_, [self, type] { self->cancel_.emit(type); });
-      });
-    }
-    asio::dispatch(strand_, [self = this->shared_from_this(), start, finish] {
-      auto ended = [self, finish](Results... results) {
-        // What Asio has put there points to the socket, which a cancellation that is still on its way may outlive.
-        self->cancel_.slot().clear();
-        finish(results...);
-        self->complete(results...);
-      };
-      start(asio::bind_cancellation_slot(self->cancel_.slot(), asio::bind_executor(self->strand_, std::move(ended))));
-    });
-  }
+  wait_handler handler;
 
-  void complete(Results... results) {
-    asio::dispatch(where_.get_executor(), [self = this->shared_from_this(), results...]() mutable {
-      Handler handler(std::move(self->handler_));
-      self.reset();
-      std::move(handler)(results...);
-    });
-  }
-
- private:
-  tls_strand strand_;
-  Handler handler_;
-  expecting_executor<asio::any_completion_executor> where_;
-  asio::cancellation_signal cancel_;
+  void operator()(error_code ec, std::size_t) { std::move(handler)(ec); }
 };
+
+/// An operation on its way. It runs where its handler belongs, as what is made of several of Asio's does.
+template <class Work>
+class tls_step;
 
 class tls_stream final : public stream {
  public:
   tls_stream(const asio::any_io_executor& ex, const connection_options& options, const destination& to)
       : lower_(ex, options),
-        transport_(*lower_.plain()),
-        tls_(transport_, *options.tls->context),
-        engine_(tls_.native_handle()),
-        strand_(ex),
+        socket_(*lower_.plain()),
+        engine_(options.tls->context->native_handle(), socket_),
+        own_executor_(ex),
         sessions_(to.sessions),
         verify_(options.tls->verify) {
     identify(options.tls->server_name.empty() ? to.host : options.tls->server_name);
     if (!may_resume()) return;
     const kept_session known = sessions_->take(std::time(nullptr));
     if (!known.session) return;
-    ::SSL_set_session(engine_, known.session.get());
+    ::SSL_set_session(engine_.native(), known.session.get());
     until_ = known.until;
   }
 
@@ -132,7 +96,7 @@ class tls_stream final : public stream {
   /// without waiting. An answer is not waited for.
   ~tls_stream() override {
     error_code ignored;
-    if (orderly_ && lower_.is_ours()) tls_.shutdown(ignored);
+    if (orderly_ && lower_.is_ours()) engine_.say_goodbye(ignored);
   }
 
   void async_connect(const endpoint& to, wait_handler handler) override {
@@ -140,111 +104,139 @@ class tls_stream final : public stream {
   }
 
   bool needs_handshake() const noexcept override { return true; }
+  void async_handshake(wait_handler handler) override;
+  bool resumed() const noexcept override { return ::SSL_session_reused(engine_.native()) == 1; }
+  ssl_st* native_tls() noexcept override { return agreed_ ? engine_.native() : nullptr; }
 
-  void async_handshake(wait_handler handler) override {
-    is_plain_ = false;
-    auto op = std::make_shared<engine_operation<wait_handler, error_code>>(strand_, std::move(handler));
-    op->launch([this](auto token) { tls_.async_handshake(asio::ssl::stream_base::client, std::move(token)); },
-               [this](error_code& ec) {
-                 ec = why(ec);
-                 orderly_ = agreed_ = !ec;
-                 if (!agreed_) return;
-                 // What is resumed is no better than what it was made with, however new its ticket is.
-                 if (!resumed()) until_ = end_of_chain(engine_);
-                 note_session();
-               });
-  }
-
-  bool resumed() const noexcept override { return ::SSL_session_reused(engine_) == 1; }
-  ssl_st* native_tls() noexcept override { return agreed_ ? engine_ : nullptr; }
-
-  void async_read_some(asio::mutable_buffer buffer, io_handler handler) override {
-    if (is_plain_) {
-      lower_.async_read_some(buffer, std::move(handler));
-      return;
-    }
-    auto op = std::make_shared<engine_operation<io_handler, error_code, std::size_t>>(strand_, std::move(handler));
-    op->launch(
-        [this, buffer](auto token) {
-          if (seen_ && buffer.size() != 0) {
-            asio::buffer_copy(buffer, asio::buffer(&*seen_, 1));
-            seen_.reset();
-            asio::post(strand_, [token = std::move(token)]() mutable { std::move(token)(error_code(), 1); });
-          } else {
-            tls_.async_read_some(buffer, std::move(token));
-          }
-        },
-        [this](error_code ec, std::size_t) { note_end(ec); });
-  }
-
-  void async_write_some(asio::const_buffer buffer, io_handler handler) override {
-    if (is_plain_) {
-      lower_.async_write_some(buffer, std::move(handler));
-      return;
-    }
-    auto op = std::make_shared<engine_operation<io_handler, error_code, std::size_t>>(strand_, std::move(handler));
-    op->launch([this, buffer](auto token) { tls_.async_write_some(buffer, std::move(token)); },
-               [this](error_code ec, std::size_t) { note_end(ec); });
-  }
-
-  void async_shutdown_send(io_handler handler) override {
-    if (is_plain_) {
-      lower_.async_shutdown_send(std::move(handler));
-      return;
-    }
-    auto op = std::make_shared<engine_operation<io_handler, error_code, std::size_t>>(strand_, std::move(handler));
-    op->launch(
-        [this](auto token) {
-          if (const error_code ec = say_goodbye()) {
-            asio::post(strand_, asio::append(std::move(token), ec, std::size_t{0}));
-          } else {
-            transport_.async_send_kept(std::move(token));
-          }
-        },
-        [](error_code, std::size_t) {});
-  }
+  void async_read_some(asio::mutable_buffer buffer, io_handler handler) override;
+  void async_write_some(asio::const_buffer buffer, io_handler handler) override;
+  sent_now write_now(asio::const_buffer buffer, error_code& ec) override;
+  void async_shutdown_send(io_handler handler) override;
 
   void async_wait_readable(wait_handler handler) override { lower_.async_wait_readable(std::move(handler)); }
   void cancel_wait_readable() noexcept override { lower_.cancel_wait_readable(); }
 
   peek_result peek(error_code& ec) noexcept override {
     if (is_plain_) return lower_.peek(ec);
-    if (seen_) {
-      ec = lower_.end_behind();
-      return peek_result::unread;
+    const std::lock_guard lock(mutex_);
+    if (engine_.is_dry()) {
+      const peek_result below = lower_.peek(ec);
+      if (below == peek_result::quiet) return idle(ec);
+      if (below == peek_result::dead && ec != asio::error::eof) {
+        // The socket says so once.
+        orderly_ = false;
+        return below;
+      }
+      ec.clear();
     }
-    // The socket does not block, so this takes in what has come: session tickets, say, which are no data. Some may have
-    // been taken from the socket before, and be in the engine.
-    unsigned char byte = 0;
-    error_code why_not;
-    if (tls_.read_some(asio::buffer(&byte, 1), why_not) == 1) {
-      seen_ = byte;
-      ec = lower_.end_behind();
-      return peek_result::unread;
+    // What has come may be no data: session tickets, say.
+    switch (engine_.look(ec)) {
+      case tls_engine::outcome::done:
+        ec = lower_.end_behind();
+        return peek_result::unread;
+      case tls_engine::outcome::needs_input:
+        note_session();
+        return idle(ec);
+      default:
+        orderly_ = false;
+        return peek_result::dead;
     }
-    if (why_not == asio::error::would_block || why_not == asio::error::try_again) {
-      note_session();
-      return peek_result::quiet;
-    }
-    orderly_ = false;
-    ec = why_not;
-    return peek_result::dead;
   }
 
   void shutdown() noexcept override { lower_.shutdown(); }
   endpoint remote_endpoint() const override { return lower_.remote_endpoint(); }
 
  private:
+  template <class Work>
+  friend class tls_step;
+
+  struct reading {
+    static constexpr bool writes = false;
+    using may_be_cancelled = asio::enable_total_cancellation;
+    asio::mutable_buffer to;
+
+    tls_engine::outcome operator()(tls_stream& s, std::size_t& n, error_code& ec) const {
+      return s.engine_.read(to, n, ec);
+    }
+    static void ended(tls_stream& s, error_code& ec) { s.note_end(ec); }
+  };
+
+  struct writing {
+    static constexpr bool writes = true;
+    using may_be_cancelled = asio::enable_partial_cancellation;
+    asio::const_buffer from;
+
+    tls_engine::outcome operator()(tls_stream& s, std::size_t& n, error_code& ec) const {
+      return s.engine_.write(from, n, ec);
+    }
+    static void ended(tls_stream& s, error_code& ec) { s.note_end(ec); }
+  };
+
+  struct ending {
+    static constexpr bool writes = true;
+    using may_be_cancelled = asio::enable_partial_cancellation;
+
+    tls_engine::outcome operator()(tls_stream& s, std::size_t&, error_code& ec) const {
+      s.orderly_ = false;
+      const tls_engine::outcome o = s.engine_.say_goodbye(ec);
+      if (o != tls_engine::outcome::needs_input) return o;
+      ec = asio::error::broken_pipe;
+      return tls_engine::outcome::failed;
+    }
+    static void ended(tls_stream&, error_code&) {}
+  };
+
+  struct shaking_hands {
+    static constexpr bool writes = true;
+    using may_be_cancelled = asio::enable_partial_cancellation;
+
+    tls_engine::outcome operator()(tls_stream& s, std::size_t&, error_code& ec) const {
+      return s.engine_.shake_hands(ec);
+    }
+    static void ended(tls_stream& s, error_code& ec) {
+      ec = s.why(ec);
+      s.orderly_ = s.agreed_ = !ec;
+      if (ec) return;
+      // What is resumed is no better than what it was made with, however new its ticket is.
+      if (!s.resumed()) s.until_ = end_of_chain(s.engine_.native());
+      s.note_session();
+    }
+  };
+
+  template <class Work>
+  void start(Work work, io_handler handler);
+
+  /// A quiet stream on which nothing can be said any more is none.
+  peek_result idle(error_code& ec) noexcept {
+    ec = engine_.output_error();
+    if (!ec) return peek_result::quiet;
+    orderly_ = false;
+    return peek_result::dead;
+  }
+
+  /// For who holds the mutex: waits until somebody else has received.
+  template <class Handler>
+  void async_wait_for_input(Handler&& handler) {
+    if (!turn_) turn_.emplace(socket_.get_executor());
+    turn_->expires_at(asio::steady_timer::time_point::max());
+    turn_->async_wait(std::forward<Handler>(handler));
+  }
+  void end_wait_for_input() {
+    if (turn_) turn_->expires_at(asio::steady_timer::time_point::min());
+  }
+  bool was_wait_cancelled() const { return turn_->expiry() != asio::steady_timer::time_point::min(); }
+
   /// Says whom we expect to reach, and how sure we want to be of it.
   void identify(std::string name) {
     // RFC 6066, section 3: the name without a trailing dot, and no addresses.
     if (name.ends_with('.')) name.pop_back();
     error_code not_an_address;
     asio::ip::make_address(name, not_an_address);
-    if (not_an_address && !name.empty()) ::SSL_set_tlsext_host_name(engine_, name.c_str());
-    tls_.set_verify_mode(verify_ ? asio::ssl::verify_peer : asio::ssl::verify_none);
+    if (not_an_address && !name.empty()) ::SSL_set_tlsext_host_name(engine_.native(), name.c_str());
+    SSL* const ssl = engine_.native();
+    ::SSL_set_verify(ssl, verify_ ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, ::SSL_get_verify_callback(ssl));
     if (!verify_) return;
-    X509_VERIFY_PARAM* const rules = ::SSL_get0_param(engine_);
+    X509_VERIFY_PARAM* const rules = ::SSL_get0_param(ssl);
     // RFC 6125, section 6.4.3: the wildcard is the whole of the leftmost label.
     ::X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     const int done = not_an_address ? ::X509_VERIFY_PARAM_set1_host(rules, name.c_str(), name.size())
@@ -255,39 +247,16 @@ class tls_stream final : public stream {
   /// The reason for a failed handshake, as exactly as it is known.
   error_code why(error_code ec) const {
     if (!ec || !verify_) return ec;
-    const long verdict = ::SSL_get_verify_result(engine_);
+    const long verdict = ::SSL_get_verify_result(engine_.native());
     return verdict == X509_V_OK ? ec : error_code(static_cast<int>(verdict), certificate_category());
   }
 
   /// What the context says. OpenSSL's default for it is SSL_SESS_CACHE_SERVER, which has sessions for servers only; but
   /// that is its own store, which ours is not.
   bool may_resume() const noexcept {
-    const bool off = ::SSL_CTX_get_session_cache_mode(::SSL_get_SSL_CTX(engine_)) == SSL_SESS_CACHE_OFF;
-    return !off && (::SSL_get_options(engine_) & SSL_OP_NO_TICKET) == 0;
-  }
-
-  /// Has OpenSSL write its close_notify, once, and keeps that for the socket. Not by Asio's shutdown, which asks
-  /// OpenSSL a second time for the peer's, and that spoils the session if there is data to come (SSL_shutdown(3)); and
-  /// Asio's engine sends nothing but what the call that it makes itself has written.
-  error_code say_goodbye() {
-    orderly_ = false;
-    BIO* const below = ::SSL_get_wbio(engine_);
-    BIO* const aside = ::BIO_new(::BIO_s_mem());
-    if (!aside) return asio::error::no_memory;
-    ::BIO_up_ref(below);
-    ::SSL_set0_wbio(engine_, aside);
-    ::ERR_clear_error();
-    error_code ec;
-    if (::SSL_shutdown(engine_) < 0) {
-      const unsigned long why_not = ::ERR_get_error();
-      ec = why_not == 0 ? error_code(asio::error::broken_pipe)
-                        : error_code(static_cast<int>(why_not), asio::error::get_ssl_category());
-    }
-    char* bytes = nullptr;
-    const long size = ::BIO_get_mem_data(aside, &bytes);
-    if (size > 0 && !ec) ec = transport_.keep(asio::buffer(bytes, static_cast<std::size_t>(size)));
-    ::SSL_set0_wbio(engine_, below);
-    return ec;
+    SSL* const ssl = engine_.native();
+    const bool off = ::SSL_CTX_get_session_cache_mode(::SSL_get_SSL_CTX(ssl)) == SSL_SESS_CACHE_OFF;
+    return !off && (::SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0;
   }
 
   void note_end(error_code ec) {
@@ -301,11 +270,10 @@ class tls_stream final : public stream {
   /// Keeps what can be resumed: in TLS 1.2 that is settled with the handshake, in TLS 1.3 with each ticket. A copy,
   /// because OpenSSL spoils the session of a connection that fails.
   void note_session() noexcept {
-    if (!may_resume()) return;
-    SSL_SESSION* const current = ::SSL_get_session(engine_);
-    if (current == noted_.get() || ::SSL_SESSION_is_resumable(current) != 1) return;
+    SSL_SESSION* const current = ::SSL_get_session(engine_.native());
+    if (current == noted_.get() || !may_resume() || ::SSL_SESSION_is_resumable(current) != 1) return;
     session_ptr copy(::SSL_SESSION_dup(current));
-    noted_.reset(::SSL_get1_session(engine_));
+    noted_.reset(::SSL_get1_session(engine_.native()));
     try {
       if (copy) sessions_->put({std::move(copy), until_});
     } catch (const std::bad_alloc&) {
@@ -314,11 +282,17 @@ class tls_stream final : public stream {
   }
 
   socket_stream lower_;
-  tls_transport transport_;
-  asio::ssl::stream<tls_transport&> tls_;
-  /// Of `tls_`.
-  SSL* const engine_;
-  tls_strand strand_;
+  /// Its.
+  plain_socket& socket_;
+  /// Guards what follows: a read and a write may be started by different threads, as on a socket.
+  adaptive_mutex mutex_;
+  tls_engine engine_;
+  /// Somebody receives what OpenSSL needs.
+  bool receiving_ = false;
+  /// Of who needs that too (only where a write does: TLS 1.2 agrees anew in the middle of it).
+  std::optional<asio::steady_timer> turn_;
+  /// Where handlers run that have no executor of their own.
+  const asio::any_completion_executor own_executor_;
   const std::shared_ptr<tls_sessions> sessions_;
   const bool verify_;
   /// The handshake has not begun (see `tls_options::before`): what goes on is the socket's.
@@ -327,13 +301,217 @@ class tls_stream final : public stream {
   bool agreed_ = false;
   /// The same, and nothing has failed since.
   bool orderly_ = false;
-  /// What a look found, which the next read gets.
-  std::optional<unsigned char> seen_;
   /// When what can be resumed of this must be given up (see `kept_session`).
   std::time_t until_ = 0;
   /// The session that was kept last. A reference, so that no other can have its address.
   session_ptr noted_;
 };
+
+template <class Work>
+class tls_step {
+ public:
+  using cancellation_slot_type = asio::cancellation_slot;
+
+  tls_step(tls_stream& s, Work work, io_handler&& handler)
+      : stream_(&s),
+        work_(work),
+        handler_(std::move(handler)),
+        cancellation_(asio::get_associated_cancellation_slot(handler_), typename Work::may_be_cancelled()) {
+    auto where = asio::get_associated_executor(handler_, s.own_executor_);
+    if (where != s.own_executor_) where_.emplace(std::move(where));
+  }
+
+  cancellation_slot_type get_cancellation_slot() const noexcept { return cancellation_.slot(); }
+
+  /// The next part; the first is started by who starts the operation.
+  void operator()(error_code ec = {}, std::size_t n = 0) {
+    tls_stream& s = *stream_;
+    std::unique_lock lock(s.mutex_);
+    switch (at_) {
+      case part::start:
+        break;
+      case part::receive:
+        s.receiving_ = false;
+        s.engine_.received(n, ec);
+        s.end_wait_for_input();
+        // What has ended the input OpenSSL is to say.
+        if (ec != asio::error::operation_aborted) ec.clear();
+        break;
+      case part::send:
+        s.engine_.sent(n, ec);
+        // What the peer has said before it ended is more than that it cannot be told anything.
+        if (std::is_same_v<Work, tls_stream::shaking_hands> && ec != asio::error::operation_aborted) ec.clear();
+        break;
+      case part::wait:
+        if (!s.was_wait_cancelled()) ec.clear();
+        break;
+    }
+    if (ec) {
+      end(lock, ec, 0);
+    } else {
+      go_on(lock);
+    }
+  }
+
+ private:
+  enum class part : unsigned char { start, receive, send, wait };
+
+  /// Also when a part had ended by then: what is complete is told as that, and nothing more is begun.
+  bool is_cancelled() const noexcept { return cancellation_.cancelled() != asio::cancellation_type::none; }
+
+  void go_on(std::unique_lock<adaptive_mutex>& lock) {
+    tls_stream& s = *stream_;
+    for (;;) {
+      if (Work::writes && s.engine_.has_output()) {
+        if (is_cancelled()) break;
+        send(lock);
+        return;
+      }
+      if (result_) {
+        end(lock, ec_, n_);
+        return;
+      }
+      const tls_engine::outcome o = work_(s, n_, ec_);
+      if (o != tls_engine::outcome::needs_input) {
+        result_ = true;
+        // What is left to be said nobody waits for then.
+        if (o == tls_engine::outcome::failed || !Work::writes) {
+          end(lock, ec_, n_);
+          return;
+        }
+      } else if (!Work::writes || !s.engine_.has_output()) {
+        if (is_cancelled()) break;
+        receive(lock);
+        return;
+      }
+    }
+    end(lock, asio::error::operation_aborted, 0);
+  }
+
+  void send(std::unique_lock<adaptive_mutex>& lock) {
+    tls_stream& s = *stream_;
+    const asio::const_buffer some = s.engine_.output();
+    at_ = part::send;
+    lock.unlock();
+    launch([&s, some](auto step) { s.socket_.async_write_some(some, std::move(step)); });
+  }
+
+  void receive(std::unique_lock<adaptive_mutex>& lock) {
+    tls_stream& s = *stream_;
+    if (s.receiving_) {
+      at_ = part::wait;
+      launch([&s](auto step) { s.async_wait_for_input(std::move(step)); });
+      return;
+    }
+    const asio::mutable_buffer room = s.engine_.room();
+    const bool is_first = is_first_;
+    at_ = part::receive;
+    s.receiving_ = true;
+    lock.unlock();
+    try {
+      launch([&s, room](auto step) { s.socket_.async_read_some(room, std::move(step)); });
+    } catch (const std::bad_alloc&) {
+      // The caller has the stream; later it may be gone with the handler.
+      if (is_first) {
+        lock.lock();
+        s.receiving_ = false;
+      }
+      throw;
+    }
+  }
+
+  template <class Start>
+  void launch(Start start_part) {
+    is_first_ = false;
+    if (where_) {
+      const auto where = *where_;
+      start_part(asio::bind_executor(where, std::move(*this)));
+    } else {
+      start_part(std::move(*this));
+    }
+  }
+
+  void end(std::unique_lock<adaptive_mutex>& lock, error_code ec, std::size_t n) {
+    tls_stream& s = *stream_;
+    if (ec) n = 0;
+    Work::ended(s, ec);
+    lock.unlock();
+    // Of what is there some points to the socket, and the slot may outlive it.
+    asio::get_associated_cancellation_slot(handler_).clear();
+    io_handler handler(std::move(handler_));
+    if (is_first_) {
+      asio::post(s.socket_.get_executor(), asio::append(std::move(handler), ec, n));
+    } else {
+      std::move(handler)(ec, n);
+    }
+  }
+
+  tls_stream* stream_;
+  Work work_;
+  io_handler handler_;
+  /// Kept in the handler's slot.
+  asio::cancellation_state cancellation_;
+  /// Set if that is not the stream's own.
+  std::optional<asio::any_completion_executor> where_;
+  part at_ = part::start;
+  bool is_first_ = true;
+  /// There is one: `ec_` and `n_`.
+  bool result_ = false;
+  error_code ec_;
+  std::size_t n_ = 0;
+};
+
+template <class Work>
+void tls_stream::start(Work work, io_handler handler) {
+  tls_step<Work> step(*this, work, std::move(handler));
+  step();
+}
+
+void tls_stream::async_handshake(wait_handler handler) {
+  is_plain_ = false;
+  start(shaking_hands(), handshake_handler{std::move(handler)});
+}
+
+void tls_stream::async_read_some(asio::mutable_buffer buffer, io_handler handler) {
+  if (is_plain_) {
+    lower_.async_read_some(buffer, std::move(handler));
+  } else {
+    start(reading{buffer}, std::move(handler));
+  }
+}
+
+void tls_stream::async_write_some(asio::const_buffer buffer, io_handler handler) {
+  if (is_plain_) {
+    lower_.async_write_some(buffer, std::move(handler));
+  } else {
+    start(writing{buffer}, std::move(handler));
+  }
+}
+
+sent_now tls_stream::write_now(asio::const_buffer buffer, error_code& ec) {
+  sent_now sent;
+  if (is_plain_) return sent;
+  const std::lock_guard lock(mutex_);
+  for (unsigned i = 0; i < most_records && sent.taken < buffer.size(); ++i) {
+    engine_.send_now();
+    if (engine_.has_output()) break;
+    std::size_t n = 0;
+    const tls_engine::outcome o = engine_.write(buffer + sent.taken, n, ec);
+    sent.taken += n;
+    if (o == tls_engine::outcome::failed) orderly_ = false;
+    if (o != tls_engine::outcome::done) break;
+  }
+  sent.all_gone = !engine_.has_output();
+  return sent;
+}
+
+void tls_stream::async_shutdown_send(io_handler handler) {
+  if (is_plain_) {
+    lower_.async_shutdown_send(std::move(handler));
+  } else {
+    start(ending(), std::move(handler));
+  }
+}
 
 }  // namespace
 

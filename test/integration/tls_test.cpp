@@ -456,6 +456,7 @@ BOOST_DATA_TEST_CASE(the_unread_rest_of_an_answer_is_found_though_it_has_left_th
       const std::string rest(92, 'x');
       auto more = asio::buffer(rest);
       co_await conn->write(more);
+      co_await until([&] { return server.seen().echoed == out.size() + more.size(); });
       std::string answer(read, '\0');
       auto in = asio::buffer(answer);
       co_await conn->read(in);
@@ -693,29 +694,40 @@ BOOST_AUTO_TEST_CASE(the_context_may_go_while_operations_are_outstanding) {
   server.reset();
 }
 
-BOOST_AUTO_TEST_CASE(reads_and_writes_may_come_from_different_threads) {
+BOOST_DATA_TEST_CASE(reads_and_writes_may_come_from_different_threads, data::make({"a thread pool", "a context"}), of) {
   tls_server server(io.get_executor(), made.localhost);
   asio::thread_pool threads(2);
+  asio::io_context own(2);
+  const bool has_context = std::string_view(of) == "a context";
+  const asio::any_io_executor ex =
+      has_context ? asio::any_io_executor(own.get_executor()) : asio::any_io_executor(threads.get_executor());
   constexpr std::size_t size = 4'000'000;
-  cocp::pool pool(threads.get_executor(), at(server.address()), {.size = 1});
+  constexpr std::size_t part = 1000;
+  cocp::pool pool(ex, at(server.address()), {.size = 1});
   auto body = [&]() -> asio::awaitable<std::size_t> {
     cocp::lease conn = co_await pool.get();
     cocp::connection& c = *conn;
     // On two coroutines that no strand keeps apart.
     auto write = [](cocp::connection& to) -> asio::awaitable<std::size_t> {
-      const std::string text(size, 'x');
-      auto out = asio::buffer(text);
-      co_return co_await to.write(out);
+      const std::string text(size / 2, 'x');
+      auto half = asio::buffer(text);
+      std::size_t n = co_await to.write(half);
+      for (std::size_t i = 0; i < text.size(); i += part) {
+        auto some = asio::buffer(text.data() + i, part);
+        n += co_await to.write(some);
+      }
+      co_return n;
     };
-    auto written = asio::co_spawn(threads, write(c), asio::use_future);
+    auto written = asio::co_spawn(ex, write(c), asio::use_future);
     std::string answer(size, '\0');
     auto in = asio::buffer(answer);
     const std::size_t n = co_await c.read(in);
     BOOST_TEST(written.get() == size);
+    BOOST_TEST((answer == std::string(size, 'x')));
     co_return n;
   };
   std::size_t n = 0;
-  asio::co_spawn(threads, body(), [&](std::exception_ptr e, std::size_t read) {
+  asio::co_spawn(ex, body(), [&](std::exception_ptr e, std::size_t read) {
     asio::post(io, [&, e, read] {
       BOOST_TEST(!e);
       n = read;
@@ -723,6 +735,7 @@ BOOST_AUTO_TEST_CASE(reads_and_writes_may_come_from_different_threads) {
       io.stop();
     });
   });
+  for (int i = 0; has_context && i < 2; ++i) asio::post(threads, [&] { own.run(); });
   auto work = asio::make_work_guard(io);
   io.run();
   threads.join();

@@ -97,6 +97,7 @@ struct tls_server::state {
       }
       auto answer = asio::buffer(buffer, n);
       auto [not_sent, sent] = co_await asio::async_write(*s, answer, token);
+      self->counted.echoed += sent;
       if (not_sent) break;
     }
     --self->counted.open;

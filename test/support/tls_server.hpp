@@ -6,6 +6,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <cstddef>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -58,6 +59,7 @@ class tls_server {
     unsigned open = 0;          ///< Sessions that go on.
     unsigned said_goodbye = 0;  ///< Sessions that the client ended with close_notify.
     unsigned cut_off = 0;       ///< Sessions that the client ended without.
+    std::size_t echoed = 0;     ///< Bytes.
     /// What the first thousand clients asked for (server name indication); empty if for nothing.
     std::vector<std::string> names;
   };

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace cocp::detail {
 
@@ -37,9 +38,11 @@ class raw_stream {
   void async_read_some(const Buffers& buffers, Handler&& handler);
   template <class Buffers, class Handler>
   void async_write_some(const Buffers& buffers, Handler&& handler);
-  /// Sends what the socket takes without waiting; returns how much. Nothing if there is no plain socket.
+  /// Sends what the stream takes without waiting; returns how much.
   template <class Buffers>
   std::size_t send_now(const Buffers& buffers, error_code& ec);
+  /// Who writes: whether the stream has kept some of that. It goes with the next write, be that one of nothing.
+  bool has_kept() const noexcept { return has_kept_; }
 
   /// Who reads: whether the operation that has begun has read from the stream, and not only from what was read before.
   bool has_read() const noexcept { return has_read_; }
@@ -55,6 +58,7 @@ class raw_stream {
     stream_ = std::move(s);
     socket_ = stream_->plain();
     read_all_ = false;
+    has_kept_ = false;
     generation_.fetch_add(1, std::memory_order_relaxed);
   }
   std::unique_ptr<stream> take() noexcept {
@@ -65,6 +69,9 @@ class raw_stream {
   void forget_executor() noexcept { ex_ = executor_type(); }
 
  private:
+  /// `send_now` where there is no plain socket.
+  COCP_API std::size_t send_otherwise(const std::vector<asio::const_buffer>& buffers, error_code& ec);
+
   /// Of `stream_`, if that is nothing but a socket.
   plain_socket* socket_ = nullptr;
   std::unique_ptr<stream> stream_;
@@ -73,6 +80,8 @@ class raw_stream {
   bool has_read_ = false;
   /// A read has found the end of the stream. Likewise, until `put`.
   bool read_all_ = false;
+  /// Touched only by who writes.
+  bool has_kept_ = false;
   executor_type ex_;
 };
 
@@ -123,7 +132,8 @@ void raw_stream::async_write_some(const Buffers& buffers, Handler&& handler) {
 template <class Buffers>
 std::size_t raw_stream::send_now(const Buffers& buffers, error_code& ec) {
   plain_socket* const s = socket_;
-  if (!s) return 0;
+  if (!s) [[unlikely]]
+    return send_otherwise({asio::buffer_sequence_begin(buffers), asio::buffer_sequence_end(buffers)}, ec);
   // The socket is non-blocking (see socket_stream).
   const std::size_t sent = s->write_some(buffers, ec);
   if (!ec) [[likely]]

@@ -28,6 +28,13 @@ using io_handler = asio::any_completion_handler<void(error_code, std::size_t)>;
 /// What one look at a stream that nobody uses shows.
 enum class peek_result { quiet, unread, dead };
 
+/// What a stream has taken to be sent.
+struct sent_now {
+  std::size_t taken = 0;
+  /// The stream has kept nothing of it.
+  bool all_gone = true;
+};
+
 /// The seam under a connection: one dialled byte stream, made anew for each attempt. All that lies below (a socket, a
 /// TLS session, a simulated network) is behind it.
 ///
@@ -70,6 +77,10 @@ class COCP_API stream {
 
   virtual void async_read_some(asio::mutable_buffer buffer, io_handler handler) = 0;
   virtual void async_write_some(asio::const_buffer buffer, io_handler handler) = 0;
+
+  /// Sends what it can without waiting; no write is outstanding. What it has taken and kept goes before the next write
+  /// has ended, be that one of nothing. With an error it has taken what was sent before.
+  virtual sent_now write_now(asio::const_buffer, error_code&) { return {}; }
 
   /// Tells the peer that nothing more will be written; no write is outstanding, and none follows. Reads go on.
   /// Completes with no bytes.

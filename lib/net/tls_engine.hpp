@@ -1,0 +1,107 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cocp/impl/stream.hpp>
+
+#include <boost/asio/buffer.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include <openssl/ssl.h>
+
+namespace cocp::detail {
+
+/// A client's side of TLS, which is OpenSSL's, and what is between OpenSSL and a socket that does not block: bytes that
+/// have come and that OpenSSL has not taken, and bytes that OpenSSL has said and the socket has not taken. It waits for
+/// nothing; who uses it does.
+///
+/// The socket has one writer. What OpenSSL says goes there at once, if all before it has gone; the rest is kept, in
+/// order, and sent by who writes (`output`). Who reads does not wait until it is gone: an answer to a key update has to
+/// go before the next data, and no sooner (RFC 8446, section 4.6.3). Nor does a read fail because of what cannot be
+/// sent: what the peer has said before is read first.
+///
+/// One caller at a time. The bytes that `room` and `output` name are his who receives and sends until `received` and
+/// `sent`, whatever others call meanwhile.
+class tls_engine {
+ public:
+  enum class outcome { done, needs_input, failed };
+
+  /// The most that is kept: a record (RFC 5246, section 6.2.3), and as much of answers. A peer that reads nothing, and
+  /// asks for more, is not well.
+  static constexpr std::size_t most_kept = 2 * (16'384 + 2'048 + 5);
+
+  /// The context outlives it, and so does the socket. Throws `system_error`.
+  tls_engine(SSL_CTX* context, plain_socket& socket);
+  tls_engine(const tls_engine&) = delete;
+  tls_engine& operator=(const tls_engine&) = delete;
+
+  SSL* native() const noexcept { return ssl_.get(); }
+
+  outcome shake_hands(error_code& ec) noexcept;
+  outcome read(asio::mutable_buffer to, std::size_t& n, error_code& ec) noexcept;
+  /// Makes one record of what there is, or of the first of it. All that is kept has to be gone; the record may be kept.
+  /// After `needs_input` it is to be called again with the same bytes, or more (SSL_write(3)).
+  outcome write(asio::const_buffer from, std::size_t& n, error_code& ec) noexcept;
+  /// Says that nothing more will be written (close_notify).
+  outcome say_goodbye(error_code& ec) noexcept;
+  /// Takes in what has come, and what comes of it that is no data; `done` if there are data to read.
+  outcome look(error_code& ec) noexcept;
+
+  /// Nothing has come that has not been given out, as far as is known here.
+  bool is_dry() const noexcept { return begin_ == end_ && !input_error_ && ::SSL_has_pending(native()) == 0; }
+  /// After `needs_input`: where to put what comes next.
+  asio::mutable_buffer room() noexcept { return asio::buffer(input_.get(), input_size); }
+  void received(std::size_t n, error_code ec) noexcept;
+
+  /// Something is kept.
+  bool has_output() const noexcept { return gone_ != on_its_way_.size() || !kept_.empty(); }
+  /// Only if there is some; behind it `sent`, before it is asked for again.
+  asio::const_buffer output() noexcept;
+  void sent(std::size_t n, error_code ec) noexcept;
+  /// The same as far as the socket takes it now.
+  void send_now() noexcept;
+  /// Why nothing that is said will be heard any more, if it is so.
+  error_code output_error() const noexcept { return output_error_; }
+
+ private:
+  struct ssl_deleter {
+    void operator()(SSL* s) const noexcept { ::SSL_free(s); }
+  };
+
+  /// A record with its header, and some more.
+  static constexpr std::size_t input_size = 18 * 1024;
+
+  static const BIO_METHOD* method() noexcept;
+  static int read_bio(BIO* b, char* to, int size) noexcept;
+  static int write_bio(BIO* b, const char* from, int size) noexcept;
+  static long control_bio(BIO* b, int what, long number, void* pointer) noexcept;
+
+  void receive_now() noexcept;
+  std::size_t send_some(asio::const_buffer from) noexcept;
+  void keep(asio::const_buffer what) noexcept;
+  void forget_output() noexcept;
+  outcome judge(int result, error_code& ec) const noexcept;
+
+  plain_socket& socket_;
+  /// What has come: from `begin_` to `end_`.
+  const std::unique_ptr<unsigned char[]> input_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  /// How it has ended.
+  error_code input_error_;
+  /// OpenSSL's wish for input goes to the socket.
+  bool looks_ = false;
+  /// What is sent now, of which some has gone, and what is kept behind it: that may grow meanwhile.
+  std::vector<unsigned char> on_its_way_;
+  std::size_t gone_ = 0;
+  std::vector<unsigned char> kept_;
+  error_code output_error_;
+  bool said_all_ = false;
+  /// Calls the others while it goes.
+  std::unique_ptr<SSL, ssl_deleter> ssl_;
+};
+
+}  // namespace cocp::detail

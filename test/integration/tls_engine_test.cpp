@@ -1,0 +1,592 @@
+// Copyright (c) 2026 The cocp authors
+// SPDX-License-Identifier: BSL-1.0
+
+// TLS where its two directions meet: a read that has to answer, a write that has to read, and a socket that takes
+// nothing, which is a Unix socket, whose buffer is full when it says so.
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cocp/connection.hpp>
+#include <cocp/tls.hpp>
+
+#include <array>
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <linux/sock_diag.h>
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "net/tls_engine.hpp"
+#include "net/tls_stream.hpp"
+#include "support/certificates.hpp"
+#include "support/eventually.hpp"
+#include "support/fd_check.hpp"
+#include "support/system_call.hpp"
+#include "support/temporary_directory.hpp"
+
+namespace asio = boost::asio;
+namespace data = boost::unit_test::data;
+using asio::local::stream_protocol;
+using namespace cocp::test;
+using namespace std::chrono_literals;
+using cocp::error_code;
+using cocp::detail::peek_result;
+using cocp::detail::tls_engine;
+
+namespace {
+
+/// True if the socket would not take one more byte.
+bool is_full(int descriptor) {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
+  socklen_t size = sizeof memory;
+  system_call("getsockopt", ::getsockopt(descriptor, SOL_SOCKET, SO_MEMINFO, memory.data(), &size));
+  return memory[SK_MEMINFO_WMEM_ALLOC] >= memory[SK_MEMINFO_SNDBUF];
+}
+
+void shrink_buffer(int descriptor) {
+  const int small = 1;
+  system_call("setsockopt", ::setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+}
+
+/// The socket here that is connected to that path.
+int find_client(const std::string& path) {
+  for (int d = 3; d < 256; ++d) {
+    sockaddr_un name{};
+    socklen_t size = sizeof name;
+    if (::getpeername(d, reinterpret_cast<sockaddr*>(&name), &size) == 0 && name.sun_family == AF_UNIX &&
+        size > sizeof name.sun_family && path == name.sun_path) {
+      return d;
+    }
+  }
+  return -1;
+}
+
+/// What two threads have come to.
+class stage {
+ public:
+  void reach(int n) { now_ = n; }
+  bool wait_for(int n) const {
+    return eventually_blocking([&] { return now_ >= n; });
+  }
+
+ private:
+  std::atomic<int> now_{0};
+};
+
+/// A server that is OpenSSL and nothing else, and has one client: behind the handshake it does what it was told, which
+/// returns what went wrong.
+class openssl_server {
+ public:
+  using script = std::function<std::string(SSL*)>;
+
+  openssl_server(const key_pair& files, asio::ssl::context::method version, script s)
+      : path_(directory_.path() / "socket"),
+        listener_(system_call("socket", ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0))) {
+    const stream_protocol::endpoint at(path_);
+    system_call("bind", ::bind(listener_, at.data(), static_cast<socklen_t>(at.size())));
+    system_call("listen", ::listen(listener_, 1));
+    thread_ = std::jthread([this, files, version, s = std::move(s)] { serve(files, version, s); });
+  }
+  ~openssl_server() {
+    if (client_ >= 0) ::shutdown(client_, SHUT_RDWR);
+    end();
+    ::close(listener_);
+    if (client_ >= 0) ::close(client_);
+  }
+
+  std::string path() const { return path_; }
+  /// Once it has ended; nothing if all went well.
+  std::string failure() {
+    end();
+    return failure_;
+  }
+
+ private:
+  void end() {
+    ::shutdown(listener_, SHUT_RDWR);
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void serve(const key_pair& files, asio::ssl::context::method version, const script& s) {
+    asio::ssl::context context(version);
+    context.use_certificate_chain_file(files.certificate);
+    context.use_private_key_file(files.key, asio::ssl::context::pem);
+    ::SSL_CTX_set_num_tickets(context.native_handle(), 0);
+    client_ = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (client_ < 0) return;
+    SSL* const ssl = ::SSL_new(context.native_handle());
+    ::SSL_set_fd(ssl, client_);
+    failure_ = ::SSL_accept(ssl) == 1 ? s(ssl) : "no handshake";
+    ::SSL_free(ssl);
+    ::shutdown(client_, SHUT_RDWR);
+  }
+
+  temporary_directory directory_;
+  const std::string path_;
+  const int listener_;
+  std::atomic<int> client_{-1};
+  std::string failure_ = "nobody came";
+  std::jthread thread_;
+};
+
+/// Has the client answer, and say that it has come so far.
+std::string update_keys(SSL* ssl, int times) {
+  for (int i = 0; i < times; ++i) {
+    if (::SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) != 1 || ::SSL_do_handshake(ssl) != 1) return "no update";
+  }
+  return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
+}
+
+/// Appends what comes until that is so much.
+std::string read_all(SSL* ssl, std::string& got, std::size_t size) {
+  std::vector<char> buffer(10'000);
+  while (got.size() < size) {
+    const int n = ::SSL_read(ssl, buffer.data(), static_cast<int>(buffer.size()));
+    if (n <= 0) {
+      return "cannot read after " + std::to_string(got.size()) + " bytes: " + std::to_string(::SSL_get_error(ssl, n));
+    }
+    got.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+  return got.size() == size ? "" : "too much";
+}
+
+/// How an operation has ended, if it has.
+struct outcome {
+  std::optional<error_code> ec;
+  std::size_t n = 0;
+
+  auto handler() {
+    return [this](error_code e, std::size_t size = 0) {
+      BOOST_TEST(!ec);
+      ec = e;
+      n = size;
+    };
+  }
+  bool succeeded() const { return ec && !*ec; }
+};
+
+struct fixture {
+  fd_check descriptors;
+  asio::io_context io{1};
+  certificate_authority authority;
+  const key_pair files = authority.issue({"localhost"});
+  asio::ssl::context context{asio::ssl::context::tls_client};
+
+  fixture() { context.load_verify_file(authority.certificate()); }
+
+  /// Runs the context until so much is true.
+  template <class Condition>
+  bool run_until(Condition condition) {
+    io.restart();
+    while (!condition()) {
+      if (io.run_one_for(patience) == 0) return false;
+    }
+    return true;
+  }
+  bool run_until_ended(const outcome& o) {
+    return run_until([&] { return o.ec.has_value(); });
+  }
+
+  /// Runs the context until an operation that `start(handler)` begins has ended.
+  template <class Start>
+  error_code finish(Start start) {
+    outcome o;
+    start(o.handler());
+    BOOST_REQUIRE(run_until_ended(o));
+    return *o.ec;
+  }
+
+  cocp::connection_options options_for(const openssl_server& server) {
+    return {.address = "unix:" + server.path(),
+            .tls = cocp::tls_options{.context = &context, .server_name = "localhost"}};
+  }
+
+  /// A stream behind its handshake.
+  std::unique_ptr<cocp::detail::stream> connect(const openssl_server& server) {
+    const auto options = options_for(server);
+    const auto to = cocp::detail::make_destination(options.address, options);
+    auto s = cocp::detail::make_tls_stream(io.get_executor(), options, *to);
+    BOOST_TEST(!finish([&](auto handler) { s->async_connect(*to->numeric, handler); }));
+    BOOST_TEST(!finish([&](auto handler) { s->async_handshake(handler); }));
+    return s;
+  }
+
+  /// Writes until the socket takes no more; returns what.
+  std::string fill(cocp::detail::stream& s, const openssl_server& server) {
+    const int descriptor = find_client(server.path());
+    BOOST_REQUIRE(descriptor > 0);
+    shrink_buffer(descriptor);
+    std::string sent;
+    for (char letter = 'a'; !is_full(descriptor); ++letter) {
+      const std::string some(300, letter);
+      BOOST_TEST(!finish([&](auto handler) { s.async_write_some(asio::buffer(some), handler); }));
+      sent += some;
+    }
+    return sent;
+  }
+};
+
+/// An engine of its own, behind its handshake.
+struct engine_fixture : fixture {
+  std::optional<cocp::detail::plain_socket> socket;
+  std::optional<tls_engine> engine;
+
+  void connect_engine(const openssl_server& server) {
+    const stream_protocol::endpoint at(server.path());
+    socket.emplace(io);
+    socket->connect(cocp::endpoint(at));
+    socket->non_blocking(true);
+    engine.emplace(context.native_handle(), *socket);
+    error_code ec;
+    while (engine->shake_hands(ec) == tls_engine::outcome::needs_input) receive();
+    BOOST_TEST(!ec);
+  }
+
+  void receive() {
+    pollfd readable{.fd = socket->native_handle(), .events = POLLIN, .revents = 0};
+    system_call("poll", ::poll(&readable, 1, -1));
+    error_code ec;
+    const std::size_t n = socket->read_some(engine->room(), ec);
+    engine->received(n, ec);
+  }
+};
+
+/// For what is spawned.
+auto told(outcome& o) {
+  return [&o](std::exception_ptr e, auto... n) {
+    o.ec = e ? error_code(asio::error::fault) : error_code();
+    ((o.n = n), ...);
+  };
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(directions, fixture)
+
+BOOST_AUTO_TEST_CASE(a_look_loses_no_answer_to_a_key_update) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (::SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) != 1 || ::SSL_do_handshake(ssl) != 1) return "no update";
+    at.reach(2);
+    if (!at.wait_for(3)) return "the client does not look";
+    return read_all(ssl, got, size);
+  });
+  const auto s = connect(server);
+  std::string sent = fill(*s, server);
+  at.reach(1);
+  BOOST_TEST(at.wait_for(2));
+  error_code ec;
+  BOOST_TEST((s->peek(ec) == peek_result::quiet));
+  BOOST_TEST(!ec);
+  const std::string some(300, 'x');
+  sent += some;
+  size = sent.size();
+  at.reach(3);
+  BOOST_TEST(!finish([&](auto handler) { s->async_write_some(asio::buffer(some), handler); }));
+  BOOST_TEST(server.failure() == "");
+  BOOST_TEST((got == sent));
+}
+
+BOOST_DATA_TEST_CASE(answers_and_a_write_that_is_kept_do_not_mix, data::xrange(0, 4), updates) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (const std::string why = update_keys(ssl, updates); !why.empty()) return why;
+    if (!at.wait_for(2)) return "the client does not read";
+    return read_all(ssl, got, size);
+  });
+  const auto s = connect(server);
+  std::string sent = fill(*s, server);
+  const std::string last(2'000, 'x');
+  sent += last;
+  outcome write;
+  s->async_write_some(asio::buffer(last), write.handler());
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  at.reach(1);
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(read.succeeded());
+  BOOST_TEST(!write.ec);
+  const std::string more(300, 'y');
+  sent += more;
+  size = sent.size();
+  at.reach(2);
+  BOOST_TEST(run_until_ended(write));
+  BOOST_TEST(write.n == last.size());
+  BOOST_TEST(!finish([&](auto handler) { s->async_write_some(asio::buffer(more), handler); }));
+  BOOST_TEST(server.failure() == "");
+  BOOST_TEST((got == sent));
+}
+
+BOOST_DATA_TEST_CASE(answers_and_the_end_of_what_is_sent_do_not_mix, data::make({"before", "after"}), answered) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (const std::string why = update_keys(ssl, 2); !why.empty()) return why;
+    if (!at.wait_for(2)) return "the client does not read";
+    if (const std::string why = read_all(ssl, got, size); !why.empty()) return why;
+    char byte = 0;
+    const int n = ::SSL_read(ssl, &byte, 1);
+    return ::SSL_get_error(ssl, n) == SSL_ERROR_ZERO_RETURN ? "" : "no close_notify";
+  });
+  const auto s = connect(server);
+  const std::string sent = fill(*s, server);
+  size = sent.size();
+  outcome read;
+  outcome end;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  if (std::string_view(answered) == "after") s->async_shutdown_send(end.handler());
+  at.reach(1);
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(read.succeeded());
+  if (std::string_view(answered) == "before") s->async_shutdown_send(end.handler());
+  at.reach(2);
+  BOOST_TEST(run_until_ended(end));
+  BOOST_TEST(*end.ec == error_code());
+  BOOST_TEST(server.failure() == "");
+  BOOST_TEST((got == sent));
+}
+
+BOOST_AUTO_TEST_CASE(a_write_that_the_socket_does_not_take_has_not_ended) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    return read_all(ssl, got, size);
+  });
+  std::string sent;
+  {
+    cocp::connection c(io, options_for(server));
+    outcome ready;
+    asio::co_spawn(io, c.ready(), told(ready));
+    BOOST_TEST(run_until_ended(ready));
+    const int descriptor = find_client(server.path());
+    BOOST_REQUIRE(descriptor > 0);
+    shrink_buffer(descriptor);
+    for (char letter = 'a'; !is_full(descriptor); ++letter) {
+      const std::string some(300, letter);
+      outcome write;
+      asio::co_spawn(io, c.write(asio::buffer(some)), told(write));
+      BOOST_TEST(run_until_ended(write));
+      BOOST_TEST(write.succeeded());
+      sent += some;
+    }
+    // Of several buffers, of which the first is taken.
+    const std::string last = std::string(300, 'x') + std::string(40'000, 'y');
+    const std::array parts{asio::buffer(last.data(), 300), asio::buffer(last.data() + 300, last.size() - 300)};
+    outcome write;
+    asio::co_spawn(io, c.write(parts), told(write));
+    io.restart();
+    io.poll();
+    BOOST_TEST(!write.ec);
+    sent += last;
+    size = sent.size();
+    at.reach(1);
+    BOOST_TEST(run_until_ended(write));
+    BOOST_TEST(write.succeeded());
+    BOOST_TEST(write.n == last.size());
+    BOOST_TEST(server.failure() == "");
+  }
+  io.restart();
+  io.run_for(patience);
+  BOOST_TEST((got == sent));
+}
+
+BOOST_AUTO_TEST_CASE(a_read_that_is_cancelled_between_two_parts_ends) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    const int descriptor = ::SSL_get_fd(ssl);
+    BIO* const aside = ::BIO_new(::BIO_s_mem());
+    ::SSL_set0_wbio(ssl, aside);
+    if (::SSL_write(ssl, "hello", 5) != 5) return "cannot write";
+    char* bytes = nullptr;
+    const long size = ::BIO_get_mem_data(aside, &bytes);
+    if (::send(descriptor, bytes, 3, 0) != 3) return "cannot send";
+    at.reach(1);
+    if (!at.wait_for(2)) return "the client has not cancelled";
+    return ::send(descriptor, bytes + 3, static_cast<std::size_t>(size) - 3, 0) == size - 3 ? "" : "cannot send";
+  });
+  const auto s = connect(server);
+  BOOST_TEST(at.wait_for(1));
+  asio::cancellation_signal stop;
+  outcome read;
+  std::array<char, 5> text{};
+  s->async_read_some(asio::buffer(text), asio::bind_cancellation_slot(stop.slot(), read.handler()));
+  // It has got the first bytes of a record by now, and has not been told.
+  stop.emit(asio::cancellation_type::terminal);
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(*read.ec == asio::error::operation_aborted);
+  at.reach(2);
+  BOOST_TEST(server.failure() == "");
+  // What it got is there for the next.
+  outcome next;
+  s->async_read_some(asio::buffer(text), next.handler());
+  BOOST_TEST(run_until_ended(next));
+  BOOST_TEST(std::string(text.data(), next.n) == "hello");
+}
+
+BOOST_AUTO_TEST_CASE(a_slot_may_be_used_when_the_stream_of_its_read_is_gone) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    return ::SSL_write(ssl, "y", 1) == 1 && at.wait_for(1) ? "" : "cannot write";
+  });
+  asio::cancellation_signal stop;
+  {
+    const auto s = connect(server);
+    outcome read;
+    char byte = 0;
+    s->async_read_some(asio::buffer(&byte, 1), asio::bind_cancellation_slot(stop.slot(), read.handler()));
+    BOOST_TEST(run_until_ended(read));
+    BOOST_TEST(read.succeeded());
+  }
+  stop.emit(asio::cancellation_type::terminal);
+  at.reach(1);
+}
+
+BOOST_AUTO_TEST_CASE(a_write_waits_for_what_a_read_receives) {
+  stage at;
+  std::string got;
+  const std::string text(20'000, 'x');
+  openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
+    // TLS 1.2 may agree anew at any time (RFC 5246, section 7.4.1.1).
+    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
+    at.reach(1);
+    if (!at.wait_for(2)) return "the client does not write";
+    if (const std::string why = read_all(ssl, got, text.size()); !why.empty()) return why;
+    return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
+  });
+  const auto s = connect(server);
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  BOOST_TEST(at.wait_for(1));
+  // It has answered, and waits for the server.
+  BOOST_TEST(run_until([&] { return ::SSL_in_init(s->native_tls()) == 1; }));
+  outcome write;
+  s->async_write_some(asio::buffer(text), write.handler());
+  io.poll();
+  BOOST_TEST(!write.ec);
+  at.reach(2);
+  std::size_t written = 0;
+  for (;;) {
+    BOOST_TEST(run_until_ended(write));
+    BOOST_REQUIRE(write.succeeded());
+    written += write.n;
+    if (written == text.size()) break;
+    write = {};
+    s->async_write_some(asio::buffer(text) + written, write.handler());
+  }
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(read.succeeded());
+  BOOST_TEST(server.failure() == "");
+  BOOST_TEST((got == text));
+}
+
+BOOST_AUTO_TEST_CASE(a_write_that_waits_for_a_read_may_be_cancelled_and_a_read_may_be_so_too) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
+    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
+    at.reach(1);
+    if (!at.wait_for(2)) return "the client does not cancel";
+    std::string got;
+    return read_all(ssl, got, 5);
+  });
+  const auto s = connect(server);
+  asio::cancellation_signal stop_read;
+  asio::cancellation_signal stop_write;
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), asio::bind_cancellation_slot(stop_read.slot(), read.handler()));
+  BOOST_TEST(at.wait_for(1));
+  BOOST_TEST(run_until([&] { return ::SSL_in_init(s->native_tls()) == 1; }));
+  outcome write;
+  s->async_write_some(asio::buffer("hello", 5), asio::bind_cancellation_slot(stop_write.slot(), write.handler()));
+  stop_write.emit(asio::cancellation_type::terminal);
+  BOOST_TEST(run_until_ended(write));
+  BOOST_TEST(*write.ec == asio::error::operation_aborted);
+  BOOST_TEST(!read.ec);
+  // Now the one that receives: the other does it in its place.
+  write = {};
+  s->async_write_some(asio::buffer("hello", 5), write.handler());
+  stop_read.emit(asio::cancellation_type::terminal);
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(*read.ec == asio::error::operation_aborted);
+  at.reach(2);
+  BOOST_TEST(run_until_ended(write));
+  BOOST_TEST(write.succeeded());
+  BOOST_TEST(server.failure() == "");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(engine, engine_fixture)
+
+BOOST_AUTO_TEST_CASE(what_is_kept_has_a_bound) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server,
+                        [&](SSL*) -> std::string { return at.wait_for(1) ? "" : "the client does not end"; });
+  connect_engine(server);
+  shrink_buffer(socket->native_handle());
+  SSL* const ssl = engine->native();
+  unsigned said = 0;
+  while (!engine->output_error() && said < 100'000) {
+    BOOST_REQUIRE(::SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+    BOOST_REQUIRE(::SSL_do_handshake(ssl) == 1);
+    ++said;
+  }
+  BOOST_TEST(engine->output_error() == asio::error::no_buffer_space);
+  BOOST_TEST(engine->output().size() <= tls_engine::most_kept);
+  error_code ec;
+  std::size_t n = 0;
+  BOOST_TEST((engine->write(asio::buffer("x", 1), n, ec) == tls_engine::outcome::failed));
+  BOOST_TEST(ec == asio::error::no_buffer_space);
+  at.reach(1);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_said_before_the_end_is_read_though_no_answer_can_be_sent) {
+  openssl_server server(files, asio::ssl::context::tlsv13_server,
+                        [&](SSL* ssl) -> std::string { return update_keys(ssl, 1); });
+  connect_engine(server);
+  BOOST_TEST(server.failure() == "");
+  char byte = 0;
+  std::size_t n = 0;
+  error_code ec;
+  while (engine->read(asio::buffer(&byte, 1), n, ec) == tls_engine::outcome::needs_input) receive();
+  BOOST_TEST(!ec);
+  BOOST_TEST(byte == 'y');
+  BOOST_TEST((engine->write(asio::buffer("x", 1), n, ec) == tls_engine::outcome::failed));
+  BOOST_TEST(ec == asio::error::broken_pipe);
+  ec.clear();
+  while (engine->read(asio::buffer(&byte, 1), n, ec) == tls_engine::outcome::needs_input) receive();
+  BOOST_TEST(ec == asio::ssl::error::stream_truncated);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
