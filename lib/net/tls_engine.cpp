@@ -39,9 +39,15 @@ tls_engine::tls_engine(SSL_CTX* context, plain_socket& socket)
 
 tls_engine::outcome tls_engine::shake_hands(error_code& ec) noexcept {
   ::ERR_clear_error();
-  const outcome o = judge(::SSL_do_handshake(native()), ec);
-  if (o != outcome::done || !output_error_) return o;
-  ec = output_error_;
+  outcome o = judge(::SSL_do_handshake(native()), ec);
+  if (!output_error_) return o;
+  // What the peer said before it ended, an alert, says more than that it hears nothing. No more of it is waited for.
+  if (o == outcome::needs_input) {
+    looks_ = true;
+    o = judge(::SSL_do_handshake(native()), ec);
+    looks_ = false;
+  }
+  if (o != outcome::failed) ec = output_error_;
   return outcome::failed;
 }
 
@@ -59,9 +65,7 @@ tls_engine::outcome tls_engine::write(asio::const_buffer from, std::size_t& n, e
   if (from.size() == 0) return outcome::done;
   ::ERR_clear_error();
   const outcome o = judge(::SSL_write_ex(native(), from.data(), std::min(from.size(), most_in_record), &n), ec);
-  if (o != outcome::done || !output_error_) return o;
-  ec = output_error_;
-  return outcome::failed;
+  return heard(o, ec);
 }
 
 tls_engine::outcome tls_engine::say_goodbye(error_code& ec) noexcept {
@@ -71,6 +75,11 @@ tls_engine::outcome tls_engine::say_goodbye(error_code& ec) noexcept {
   const int result = ::SSL_shutdown(native());
   const outcome o = result < 0 ? judge(result, ec) : outcome::done;
   said_all_ = o == outcome::done;
+  return heard(o, ec);
+}
+
+/// What is done is not, if what it said cannot be sent.
+tls_engine::outcome tls_engine::heard(outcome o, error_code& ec) const noexcept {
   if (o != outcome::done || !output_error_) return o;
   ec = output_error_;
   return outcome::failed;

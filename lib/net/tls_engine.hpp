@@ -84,6 +84,7 @@ class tls_engine {
   void keep(asio::const_buffer what) noexcept;
   void forget_output() noexcept;
   outcome judge(int result, error_code& ec) const noexcept;
+  outcome heard(outcome o, error_code& ec) const noexcept;
 
   plain_socket& socket_;
   /// What has come: from `begin_` to `end_`.

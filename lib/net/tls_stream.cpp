@@ -3,7 +3,6 @@
 
 #include "net/tls_stream.hpp"
 
-#include "base/adaptive_mutex.hpp"
 #include "net/socket_stream.hpp"
 #include "net/tls_engine.hpp"
 #include "net/tls_sessions.hpp"
@@ -95,8 +94,10 @@ class tls_stream final : public stream {
   /// Tells the peer that this is an orderly end, if it is one (RFC 8446, section 6.1): as far as the socket takes it
   /// without waiting. An answer is not waited for.
   ~tls_stream() override {
+    if (!orderly_ || !lower_.is_ours()) return;
     error_code ignored;
-    if (orderly_ && lower_.is_ours()) engine_.say_goodbye(ignored);
+    engine_.send_now();
+    engine_.say_goodbye(ignored);
   }
 
   void async_connect(const endpoint& to, wait_handler handler) override {
@@ -285,7 +286,7 @@ class tls_stream final : public stream {
   /// Its.
   plain_socket& socket_;
   /// Guards what follows: a read and a write may be started by different threads, as on a socket.
-  adaptive_mutex mutex_;
+  std::mutex mutex_;
   tls_engine engine_;
   /// Somebody receives what OpenSSL needs.
   bool receiving_ = false;
@@ -359,7 +360,7 @@ class tls_step {
   /// Also when a part had ended by then: what is complete is told as that, and nothing more is begun.
   bool is_cancelled() const noexcept { return cancellation_.cancelled() != asio::cancellation_type::none; }
 
-  void go_on(std::unique_lock<adaptive_mutex>& lock) {
+  void go_on(std::unique_lock<std::mutex>& lock) {
     tls_stream& s = *stream_;
     for (;;) {
       if (Work::writes && s.engine_.has_output()) {
@@ -388,7 +389,7 @@ class tls_step {
     end(lock, asio::error::operation_aborted, 0);
   }
 
-  void send(std::unique_lock<adaptive_mutex>& lock) {
+  void send(std::unique_lock<std::mutex>& lock) {
     tls_stream& s = *stream_;
     const asio::const_buffer some = s.engine_.output();
     at_ = part::send;
@@ -396,7 +397,7 @@ class tls_step {
     launch([&s, some](auto step) { s.socket_.async_write_some(some, std::move(step)); });
   }
 
-  void receive(std::unique_lock<adaptive_mutex>& lock) {
+  void receive(std::unique_lock<std::mutex>& lock) {
     tls_stream& s = *stream_;
     if (s.receiving_) {
       at_ = part::wait;
@@ -431,7 +432,7 @@ class tls_step {
     }
   }
 
-  void end(std::unique_lock<adaptive_mutex>& lock, error_code ec, std::size_t n) {
+  void end(std::unique_lock<std::mutex>& lock, error_code ec, std::size_t n) {
     tls_stream& s = *stream_;
     if (ec) n = 0;
     Work::ended(s, ec);

@@ -308,6 +308,33 @@ BOOST_AUTO_TEST_CASE(a_look_loses_no_answer_to_a_key_update) {
   BOOST_TEST((got == sent));
 }
 
+BOOST_AUTO_TEST_CASE(what_is_kept_goes_before_the_last_words) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (::SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) != 1 || ::SSL_do_handshake(ssl) != 1) return "no update";
+    at.reach(2);
+    if (!at.wait_for(3)) return "the client does not look";
+    if (const std::string why = read_all(ssl, got, size); !why.empty()) return why;
+    at.reach(4);
+    char byte = 0;
+    const int n = ::SSL_read(ssl, &byte, 1);
+    return ::SSL_get_error(ssl, n) == SSL_ERROR_ZERO_RETURN ? "" : "no close_notify";
+  });
+  auto s = connect(server);
+  size = fill(*s, server).size();
+  at.reach(1);
+  BOOST_TEST(at.wait_for(2));
+  error_code ec;
+  BOOST_TEST((s->peek(ec) == peek_result::quiet));
+  at.reach(3);
+  BOOST_TEST(at.wait_for(4));
+  s.reset();
+  BOOST_TEST(server.failure() == "");
+}
+
 BOOST_DATA_TEST_CASE(answers_and_a_write_that_is_kept_do_not_mix, data::xrange(0, 4), updates) {
   stage at;
   std::string got;
