@@ -34,7 +34,9 @@ namespace cocp::testing {
 namespace step {
 
 /// Reads these bytes. If others come, or the stream ends among them, that is a mismatch: see
-/// `scripted_server::verify`. A stream that ends before the first of them ends the session, and is none.
+/// `scripted_server::verify`. A stream that ends before the first of them ends the session, and is none. Behind a
+/// mismatch the pool that is tested redials, and its `get` fails with a reset or a time-out: await `until_finished`
+/// beside it, or catch that and `verify`.
 struct expect {
   std::string bytes;  ///< Empty: nothing is read.
 };
@@ -78,10 +80,10 @@ struct session_step;
 /// bytes", or `{step::close{}}` for "accepts and closes".
 using session_script = std::vector<session_step>;
 
-/// Takes these steps, which read something, again and again, each time that more has come; goes on when the peer has
-/// ended its side instead.
+/// Takes these steps again and again, each time that more has come; goes on when the peer has ended its side instead.
+/// As in `step::repeat{{step::receive_until{"\r\n"}, step::send{"OK\r\n"}}}`, with two pairs of braces.
 struct step::repeat {
-  session_script steps;  ///< Others than to send and to read nothing are among them: else it would never end.
+  session_script steps;  ///< At least one of them reads something: else it would never end.
 };
 
 /// One of those in `step`.

@@ -33,7 +33,7 @@ namespace {
 
 asio::awaitable<std::string> read_line(cocp::connection& conn) {
   std::string line;
-  const std::size_t size = co_await conn.read_until(asio::dynamic_buffer(line), "\r\n");
+  const std::size_t size = co_await conn.read_until(asio::dynamic_buffer(line, 65'536), "\r\n");
   if (size != line.size()) throw std::runtime_error("more than one line came");
   co_return line.substr(0, size - 2);
 }
@@ -96,6 +96,7 @@ BOOST_AUTO_TEST_CASE(it_logs_in_once_and_asks_twice) {
     BOOST_TEST(co_await get(pool, "hits") == "13");
     co_await server.until_finished(1);
     server.verify();
+    co_await pool.drain();
   });
 }
 
@@ -109,6 +110,7 @@ BOOST_AUTO_TEST_CASE(a_request_that_meets_a_restart_is_asked_again) {
     BOOST_TEST(co_await get(pool, "hits") == "13");
     BOOST_TEST(server.accepted() == 2u);
     server.verify();
+    co_await pool.drain();
   });
 }
 
@@ -126,6 +128,7 @@ BOOST_AUTO_TEST_CASE(an_answer_that_is_not_awaited_any_more_reaches_nobody_else)
     server.release();
     BOOST_TEST(co_await get(pool, "mine") == "2");
     server.verify();
+    co_await pool.drain();
   });
 }
 
@@ -140,6 +143,8 @@ BOOST_AUTO_TEST_CASE(an_outage_is_told_at_once_and_is_over_when_the_server_is_ba
     server.listen_again();
     BOOST_TEST(co_await get(patient, "hits") == "12");
     server.verify();
+    co_await patient.drain();
+    co_await impatient.drain();
   });
 }
 
@@ -154,6 +159,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_word_at_the_log_in_is_found) {
       why = error.what();
     }
     BOOST_TEST(why == "session 1, step 2, expect \"USER you\\r\\n\": came \"USER me\\r\\n\"");
+    co_await pool.drain();
   });
 }
 

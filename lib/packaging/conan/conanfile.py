@@ -1,12 +1,14 @@
 # Copyright (c) 2026 The cocp authors
 # SPDX-License-Identifier: BSL-1.0
 
-# Conan 2. In this tree: `conan create lib/packaging/conan --build=missing`. Its sources are those beside it.
+# Conan 2. In this tree: `conan create lib/packaging/conan --build=missing -s compiler.cppstd=20`.
+# Its sources are those beside it.
 
 import os
 import re
 
 from conan import ConanFile
+from conan.errors import ConanInvalidConfiguration
 from conan.tools.build import check_min_cppstd
 from conan.tools.files import copy, load, rmdir
 from conan.tools.gnu import PkgConfigDeps
@@ -52,6 +54,8 @@ class Cocp(ConanFile):
         self.tool_requires("meson/[>=1.0 <2]")
 
     def validate(self):
+        if self.settings.os != "Linux":
+            raise ConanInvalidConfiguration("cocp: Linux only")
         check_min_cppstd(self, 20)
 
     def generate(self):
@@ -80,8 +84,7 @@ class Cocp(ConanFile):
     def package_info(self):
         self.cpp_info.libs = ["cocp"]
         self.cpp_info.requires = ["boost::headers"] + (["openssl::openssl"] if self.options.tls else [])
-        if self.settings.os in ("Linux", "FreeBSD"):
-            self.cpp_info.system_libs = ["pthread"]
+        self.cpp_info.system_libs = ["pthread"]
         self.cpp_info.set_property("cmake_file_name", "cocp")
         self.cpp_info.set_property("cmake_target_name", "cocp::cocp")
         self.cpp_info.set_property("pkg_config_name", "cocp")

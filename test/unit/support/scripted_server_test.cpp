@@ -23,6 +23,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <exception>
@@ -279,6 +280,29 @@ BOOST_DATA_TEST_CASE_F(socket_fixture, what_comes_instead_of_what_is_expected_is
     BOOST_CHECK_EXCEPTION(server.verify(), script_error, told);
     server.verify();
     BOOST_TEST(server.finished() == 0u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(of_many_surprises_the_first_are_told_and_how_many_more_there_were) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::expect{"PING"}});
+    for (int i = 0; i < 10; ++i) {
+      plain_connection c(io.get_executor());
+      co_await c.connect(server.endpoint());
+      co_await c.write(asio::buffer("x", 1));
+      const error_code end = co_await end_of(c);
+      BOOST_TEST(end == asio::error::connection_reset);
+    }
+    std::string told;
+    try {
+      server.verify();
+    } catch (const script_error& error) {
+      told = error.what();
+    }
+    BOOST_TEST(std::count(told.begin(), told.end(), '\n') == 8);
+    BOOST_TEST(told.starts_with("session 1, step 1"));
+    BOOST_TEST(told.ends_with("\nand 2 more"));
+    server.verify();
   });
 }
 
