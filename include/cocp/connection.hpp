@@ -140,7 +140,10 @@ class COCP_API connection {
         co_return size;
       }
     }
-    if (sent != 0) channel_->note_sent();
+    if (sent != 0) {
+      channel_->note_sent();
+      op.note_moved();
+    }
     std::vector<boost::asio::const_buffer> rest(boost::asio::buffer_sequence_begin(buffers),
                                                 boost::asio::buffer_sequence_end(buffers));
     // If nothing is left, for what is kept.

@@ -21,19 +21,22 @@ namespace {
 /// The most data in a record (RFC 8446, section 5.1): OpenSSL makes no larger one.
 constexpr std::size_t most_in_record = 16'384;
 
+/// So often a look receives: a peer can have it take time, but not as much as it likes.
+constexpr unsigned most_at_once = 8;
+
 bool would_block(error_code ec) noexcept { return ec == asio::error::would_block || ec == asio::error::try_again; }
 
 }  // namespace
 
 tls_engine::tls_engine(SSL_CTX* context, plain_socket& socket)
     : socket_(socket), input_(new unsigned char[input_size]), ssl_(::SSL_new(context)) {
-  BIO* const below = ssl_ && method() ? ::BIO_new(method()) : nullptr;
+  BIO* const below = ssl_ ? ::BIO_new(method()) : nullptr;
   if (!below) throw boost::system::system_error(asio::error::no_memory, "SSL_new");
   ::BIO_set_data(below, this);
   ::BIO_set_init(below, 1);
   ::SSL_set_bio(native(), below, below);
-  ::SSL_set_mode(native(),
-                 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  ::SSL_set_mode(native(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                               SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
   ::SSL_set_connect_state(native());
 }
 
@@ -43,19 +46,20 @@ tls_engine::outcome tls_engine::shake_hands(error_code& ec) noexcept {
   if (!output_error_) return o;
   // What the peer said before it ended, an alert, says more than that it hears nothing. No more of it is waited for.
   if (o == outcome::needs_input) {
-    looks_ = true;
+    may_receive_ = most_at_once;
     o = judge(::SSL_do_handshake(native()), ec);
-    looks_ = false;
+    may_receive_ = 0;
   }
-  if (o != outcome::failed) ec = output_error_;
-  return outcome::failed;
+  return heard(o, ec);
 }
 
 tls_engine::outcome tls_engine::read(asio::mutable_buffer to, std::size_t& n, error_code& ec) noexcept {
   n = 0;
   if (to.size() == 0) return outcome::done;
   ::ERR_clear_error();
-  return judge(::SSL_read_ex(native(), to.data(), to.size(), &n), ec);
+  const outcome o = judge(::SSL_read_ex(native(), to.data(), to.size(), &n), ec);
+  // In the midst of an agreement the peer waits for what it does not hear.
+  return o == outcome::needs_input && ::SSL_in_init(native()) == 1 ? heard(o, ec) : o;
 }
 
 tls_engine::outcome tls_engine::write(asio::const_buffer from, std::size_t& n, error_code& ec) noexcept {
@@ -64,8 +68,10 @@ tls_engine::outcome tls_engine::write(asio::const_buffer from, std::size_t& n, e
   if (ec) return outcome::failed;
   if (from.size() == 0) return outcome::done;
   ::ERR_clear_error();
-  const outcome o = judge(::SSL_write_ex(native(), from.data(), std::min(from.size(), most_in_record), &n), ec);
-  return heard(o, ec);
+  outcome o = judge(::SSL_write_ex(native(), from.data(), std::min(from.size(), most_in_record), &n), ec);
+  o = heard(o, ec);
+  if (o != outcome::done) n = 0;
+  return o;
 }
 
 tls_engine::outcome tls_engine::say_goodbye(error_code& ec) noexcept {
@@ -78,9 +84,9 @@ tls_engine::outcome tls_engine::say_goodbye(error_code& ec) noexcept {
   return heard(o, ec);
 }
 
-/// What is done is not, if what it said cannot be sent.
+/// What has not failed has, if what it said cannot be sent.
 tls_engine::outcome tls_engine::heard(outcome o, error_code& ec) const noexcept {
-  if (o != outcome::done || !output_error_) return o;
+  if (o == outcome::failed || !output_error_) return o;
   ec = output_error_;
   return outcome::failed;
 }
@@ -88,11 +94,11 @@ tls_engine::outcome tls_engine::heard(outcome o, error_code& ec) const noexcept 
 tls_engine::outcome tls_engine::look(error_code& ec) noexcept {
   unsigned char byte = 0;
   std::size_t n = 0;
-  looks_ = true;
+  may_receive_ = most_at_once;
   ::ERR_clear_error();
   const outcome o = judge(::SSL_peek_ex(native(), &byte, 1, &n), ec);
-  looks_ = false;
-  return o;
+  // So much that is no data is no quiet peer.
+  return std::exchange(may_receive_, 0) == 0 && o == outcome::needs_input ? outcome::done : o;
 }
 
 /// As Asio's streams have it.
@@ -200,15 +206,14 @@ void tls_engine::forget_output() noexcept {
   kept_ = {};
 }
 
-const BIO_METHOD* tls_engine::method() noexcept {
-  // Of the process, which has few of them; a null pointer where there is no memory.
+const BIO_METHOD* tls_engine::method() {
+  // Of the process, which has few of them. What throws is tried again by the next.
   static const BIO_METHOD* const made = [] {
     BIO_METHOD* const m = ::BIO_meth_new(::BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "cocp");
-    if (m) {
-      ::BIO_meth_set_read(m, &tls_engine::read_bio);
-      ::BIO_meth_set_write(m, &tls_engine::write_bio);
-      ::BIO_meth_set_ctrl(m, &tls_engine::control_bio);
-    }
+    if (!m) throw boost::system::system_error(asio::error::no_memory, "BIO_meth_new");
+    ::BIO_meth_set_read(m, &tls_engine::read_bio);
+    ::BIO_meth_set_write(m, &tls_engine::write_bio);
+    ::BIO_meth_set_ctrl(m, &tls_engine::control_bio);
     return m;
   }();
   return made;
@@ -217,7 +222,10 @@ const BIO_METHOD* tls_engine::method() noexcept {
 int tls_engine::read_bio(BIO* b, char* to, int size) noexcept {
   auto& self = *static_cast<tls_engine*>(::BIO_get_data(b));
   ::BIO_clear_retry_flags(b);
-  if (self.begin_ == self.end_ && self.looks_ && !self.input_error_) self.receive_now();
+  if (self.begin_ == self.end_ && self.may_receive_ != 0 && !self.input_error_) {
+    --self.may_receive_;
+    self.receive_now();
+  }
   const std::size_t n = std::min(static_cast<std::size_t>(size), self.end_ - self.begin_);
   if (n == 0) {
     ::BIO_set_retry_read(b);

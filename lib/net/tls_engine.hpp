@@ -19,9 +19,9 @@ namespace cocp::detail {
 /// nothing; who uses it does.
 ///
 /// The socket has one writer. What OpenSSL says goes there at once, if all before it has gone; the rest is kept, in
-/// order, and sent by who writes (`output`). Who reads does not wait until it is gone: an answer to a key update has to
-/// go before the next data, and no sooner (RFC 8446, section 4.6.3). Nor does a read fail because of what cannot be
-/// sent: what the peer has said before is read first.
+/// order, and sent by who writes (`output`), or when the socket takes it (`send_now`). Who reads does not wait until it
+/// is gone. Nor does a read fail because of what cannot be sent, unless the peer waits for that: what the peer has said
+/// before is read first.
 ///
 /// One caller at a time. The bytes that `room` and `output` name are his who receives and sends until `received` and
 /// `sent`, whatever others call meanwhile.
@@ -47,7 +47,8 @@ class tls_engine {
   outcome write(asio::const_buffer from, std::size_t& n, error_code& ec) noexcept;
   /// Says that nothing more will be written (close_notify).
   outcome say_goodbye(error_code& ec) noexcept;
-  /// Takes in what has come, and what comes of it that is no data; `done` if there are data to read.
+  /// Takes in what has come, and what comes of it that is no data; `done` if there are data to read, or so much else
+  /// that it is not to be waited for.
   outcome look(error_code& ec) noexcept;
 
   /// Nothing has come that has not been given out, as far as is known here.
@@ -74,7 +75,7 @@ class tls_engine {
   /// A record with its header, and some more.
   static constexpr std::size_t input_size = 18 * 1024;
 
-  static const BIO_METHOD* method() noexcept;
+  static const BIO_METHOD* method();
   static int read_bio(BIO* b, char* to, int size) noexcept;
   static int write_bio(BIO* b, const char* from, int size) noexcept;
   static long control_bio(BIO* b, int what, long number, void* pointer) noexcept;
@@ -93,8 +94,8 @@ class tls_engine {
   std::size_t end_ = 0;
   /// How it has ended.
   error_code input_error_;
-  /// OpenSSL's wish for input goes to the socket.
-  bool looks_ = false;
+  /// So often OpenSSL's wish for input goes to the socket.
+  unsigned may_receive_ = 0;
   /// What is sent now, of which some has gone, and what is kept behind it: that may grow meanwhile.
   std::vector<unsigned char> on_its_way_;
   std::size_t gone_ = 0;

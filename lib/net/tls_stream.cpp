@@ -70,6 +70,17 @@ struct handshake_handler {
   void operator()(error_code ec, std::size_t) { std::move(handler)(ec); }
 };
 
+class tls_stream;
+
+/// By what a part of an operation that runs on another executor finds the stream, which goes with its own context: that
+/// may be before.
+struct tls_door {
+  /// Guards the stream, but for its socket: a read and a write may be started by different threads, as on a socket.
+  std::mutex mutex;
+  /// Null when it has gone.
+  tls_stream* stream;
+};
+
 /// An operation on its way. It runs where its handler belongs, as what is made of several of Asio's does.
 template <class Work>
 class tls_step;
@@ -80,9 +91,11 @@ class tls_stream final : public stream {
       : lower_(ex, options),
         socket_(*lower_.plain()),
         engine_(options.tls->context->native_handle(), socket_),
+        door_(std::make_shared<tls_door>()),
         own_executor_(ex),
         sessions_(to.sessions),
         verify_(options.tls->verify) {
+    door_->stream = this;
     identify(options.tls->server_name.empty() ? to.host : options.tls->server_name);
     if (!may_resume()) return;
     const kept_session known = sessions_->take(std::time(nullptr));
@@ -94,6 +107,8 @@ class tls_stream final : public stream {
   /// Tells the peer that this is an orderly end, if it is one (RFC 8446, section 6.1): as far as the socket takes it
   /// without waiting. An answer is not waited for.
   ~tls_stream() override {
+    const std::lock_guard lock(door_->mutex);
+    door_->stream = nullptr;
     if (!orderly_ || !lower_.is_ours()) return;
     error_code ignored;
     engine_.send_now();
@@ -119,7 +134,8 @@ class tls_stream final : public stream {
 
   peek_result peek(error_code& ec) noexcept override {
     if (is_plain_) return lower_.peek(ec);
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(door_->mutex);
+    if (!sending_) engine_.send_now();
     if (engine_.is_dry()) {
       const peek_result below = lower_.peek(ec);
       if (below == peek_result::quiet) return idle(ec);
@@ -225,6 +241,24 @@ class tls_stream final : public stream {
   void end_wait_for_input() {
     if (turn_) turn_->expires_at(asio::steady_timer::time_point::min());
   }
+  /// The same: sends what a read has left when the socket takes it, if nobody writes by then. The peer may wait for it.
+  void send_later() {
+    if (!sending_) engine_.send_now();
+    if (!engine_.has_output() || sending_ || waits_to_send_) return;
+    auto then = [door = door_](error_code ec) {
+      const std::lock_guard lock(door->mutex);
+      if (!door->stream) return;
+      door->stream->waits_to_send_ = false;
+      if (!ec) door->stream->send_later();
+    };
+    try {
+      socket_.async_wait(plain_socket::wait_write, std::move(then));
+      waits_to_send_ = true;
+    } catch (const std::bad_alloc&) {
+      // Then it goes with the next write, or the next read tries again.
+    }
+  }
+
   bool was_wait_cancelled() const { return turn_->expiry() != asio::steady_timer::time_point::min(); }
 
   /// Says whom we expect to reach, and how sure we want to be of it.
@@ -285,11 +319,13 @@ class tls_stream final : public stream {
   socket_stream lower_;
   /// Its.
   plain_socket& socket_;
-  /// Guards what follows: a read and a write may be started by different threads, as on a socket.
-  std::mutex mutex_;
   tls_engine engine_;
+  const std::shared_ptr<tls_door> door_;
   /// Somebody receives what OpenSSL needs.
   bool receiving_ = false;
+  /// Somebody sends what is kept; and somebody will, when the socket takes it.
+  bool sending_ = false;
+  bool waits_to_send_ = false;
   /// Of who needs that too (only where a write does: TLS 1.2 agrees anew in the middle of it).
   std::optional<asio::steady_timer> turn_;
   /// Where handlers run that have no executor of their own.
@@ -314,7 +350,7 @@ class tls_step {
   using cancellation_slot_type = asio::cancellation_slot;
 
   tls_step(tls_stream& s, Work work, io_handler&& handler)
-      : stream_(&s),
+      : door_(s.door_),
         work_(work),
         handler_(std::move(handler)),
         cancellation_(asio::get_associated_cancellation_slot(handler_), typename Work::may_be_cancelled()) {
@@ -326,8 +362,14 @@ class tls_step {
 
   /// The next part; the first is started by who starts the operation.
   void operator()(error_code ec = {}, std::size_t n = 0) {
-    tls_stream& s = *stream_;
-    std::unique_lock lock(s.mutex_);
+    const auto door = door_;
+    std::unique_lock lock(door->mutex);
+    if (!door->stream) {
+      lock.unlock();
+      tell(asio::error::operation_aborted, 0);
+      return;
+    }
+    tls_stream& s = *door->stream;
     switch (at_) {
       case part::start:
         break;
@@ -339,6 +381,7 @@ class tls_step {
         if (ec != asio::error::operation_aborted) ec.clear();
         break;
       case part::send:
+        s.sending_ = false;
         s.engine_.sent(n, ec);
         // What the peer has said before it ended is more than that it cannot be told anything.
         if (std::is_same_v<Work, tls_stream::shaking_hands> && ec != asio::error::operation_aborted) ec.clear();
@@ -348,9 +391,9 @@ class tls_step {
         break;
     }
     if (ec) {
-      end(lock, ec, 0);
+      end(s, lock, ec);
     } else {
-      go_on(lock);
+      go_on(s, lock);
     }
   }
 
@@ -360,16 +403,15 @@ class tls_step {
   /// Also when a part had ended by then: what is complete is told as that, and nothing more is begun.
   bool is_cancelled() const noexcept { return cancellation_.cancelled() != asio::cancellation_type::none; }
 
-  void go_on(std::unique_lock<std::mutex>& lock) {
-    tls_stream& s = *stream_;
+  void go_on(tls_stream& s, std::unique_lock<std::mutex>& lock) {
     for (;;) {
       if (Work::writes && s.engine_.has_output()) {
         if (is_cancelled()) break;
-        send(lock);
+        send(s, lock);
         return;
       }
       if (result_) {
-        end(lock, ec_, n_);
+        end(s, lock, ec_);
         return;
       }
       const tls_engine::outcome o = work_(s, n_, ec_);
@@ -377,77 +419,99 @@ class tls_step {
         result_ = true;
         // What is left to be said nobody waits for then.
         if (o == tls_engine::outcome::failed || !Work::writes) {
-          end(lock, ec_, n_);
+          if (!Work::writes) s.send_later();
+          end(s, lock, ec_);
           return;
         }
       } else if (!Work::writes || !s.engine_.has_output()) {
         if (is_cancelled()) break;
-        receive(lock);
+        if (!Work::writes) s.send_later();
+        receive(s, lock);
         return;
       }
     }
-    end(lock, asio::error::operation_aborted, 0);
+    end(s, lock, asio::error::operation_aborted);
   }
 
-  void send(std::unique_lock<std::mutex>& lock) {
-    tls_stream& s = *stream_;
+  void send(tls_stream& s, std::unique_lock<std::mutex>& lock) {
     const asio::const_buffer some = s.engine_.output();
     at_ = part::send;
+    s.sending_ = true;
     lock.unlock();
-    launch([&s, some](auto step) { s.socket_.async_write_some(some, std::move(step)); });
+    launch([&s, some](auto step) { s.socket_.async_write_some(some, std::move(step)); },
+           [](tls_stream& left) { left.sending_ = false; });
   }
 
-  void receive(std::unique_lock<std::mutex>& lock) {
-    tls_stream& s = *stream_;
+  void receive(tls_stream& s, std::unique_lock<std::mutex>& lock) {
     if (s.receiving_) {
       at_ = part::wait;
-      launch([&s](auto step) { s.async_wait_for_input(std::move(step)); });
+      // Under the mutex, which who receives takes to end the wait.
+      start_part([&s](auto step) { s.async_wait_for_input(std::move(step)); });
       return;
     }
     const asio::mutable_buffer room = s.engine_.room();
-    const bool is_first = is_first_;
     at_ = part::receive;
     s.receiving_ = true;
     lock.unlock();
+    launch([&s, room](auto step) { s.socket_.async_read_some(room, std::move(step)); },
+           [](tls_stream& left) {
+             left.receiving_ = false;
+             left.end_wait_for_input();
+           });
+  }
+
+  /// `give_up` undoes what was said of a part that cannot be started.
+  template <class Start, class GiveUp>
+  void launch(Start start, GiveUp give_up) {
+    const auto door = door_;
     try {
-      launch([&s, room](auto step) { s.socket_.async_read_some(room, std::move(step)); });
+      start_part(start);
     } catch (const std::bad_alloc&) {
-      // The caller has the stream; later it may be gone with the handler.
-      if (is_first) {
-        lock.lock();
-        s.receiving_ = false;
-      }
+      // With the handler the stream may have gone.
+      const std::lock_guard lock(door->mutex);
+      if (door->stream) give_up(*door->stream);
       throw;
     }
   }
 
   template <class Start>
-  void launch(Start start_part) {
+  void start_part(Start start) {
     is_first_ = false;
     if (where_) {
       const auto where = *where_;
-      start_part(asio::bind_executor(where, std::move(*this)));
+      start(asio::bind_executor(where, std::move(*this)));
     } else {
-      start_part(std::move(*this));
+      start(std::move(*this));
     }
   }
 
-  void end(std::unique_lock<std::mutex>& lock, error_code ec, std::size_t n) {
-    tls_stream& s = *stream_;
-    if (ec) n = 0;
+  void end(tls_stream& s, std::unique_lock<std::mutex>& lock, error_code ec) {
+    // Of who is cancelled the record is on its way, or is kept and goes before the next.
+    const std::size_t n = !ec || (result_ && ec == asio::error::operation_aborted) ? n_ : 0;
     Work::ended(s, ec);
     lock.unlock();
+    if (!is_first_) {
+      tell(ec, n);
+      return;
+    }
+    asio::get_associated_cancellation_slot(handler_).clear();
+    try {
+      asio::post(s.socket_.get_executor(), asio::append(std::move(handler_), ec, n));
+    } catch (const std::bad_alloc&) {
+      // What was read or written nobody knows of.
+      s.lower_.shutdown();
+      throw;
+    }
+  }
+
+  void tell(error_code ec, std::size_t n) {
     // Of what is there some points to the socket, and the slot may outlive it.
     asio::get_associated_cancellation_slot(handler_).clear();
     io_handler handler(std::move(handler_));
-    if (is_first_) {
-      asio::post(s.socket_.get_executor(), asio::append(std::move(handler), ec, n));
-    } else {
-      std::move(handler)(ec, n);
-    }
+    std::move(handler)(ec, n);
   }
 
-  tls_stream* stream_;
+  std::shared_ptr<tls_door> door_;
   Work work_;
   io_handler handler_;
   /// Kept in the handler's slot.
@@ -492,7 +556,7 @@ void tls_stream::async_write_some(asio::const_buffer buffer, io_handler handler)
 sent_now tls_stream::write_now(asio::const_buffer buffer, error_code& ec) {
   sent_now sent;
   if (is_plain_) return sent;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(door_->mutex);
   for (unsigned i = 0; i < most_records && sent.taken < buffer.size(); ++i) {
     engine_.send_now();
     if (engine_.has_output()) break;

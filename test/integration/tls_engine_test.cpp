@@ -5,6 +5,7 @@
 // nothing, which is a Unix socket, whose buffer is full when it says so.
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -15,6 +16,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp/connection.hpp>
+#include <cocp/pool.hpp>
 #include <cocp/tls.hpp>
 
 #include <array>
@@ -447,6 +449,166 @@ BOOST_AUTO_TEST_CASE(a_write_that_the_socket_does_not_take_has_not_ended) {
   BOOST_TEST((got == sent));
 }
 
+BOOST_AUTO_TEST_CASE(a_request_that_is_kept_has_its_connection_replaced_if_nobody_reads_the_answer) {
+  stage at;
+  std::string got;
+  const std::string request(16'000, 'x');
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    return at.wait_for(1) ? read_all(ssl, got, request.size()) : "the client does not write";
+  });
+  {
+    cocp::pool pool(io, options_for(server), {.size = 1});
+    cocp::lease conn;
+    pool.async_get([&](const error_code& ec, cocp::lease l) {
+      BOOST_TEST(!ec);
+      conn = std::move(l);
+    });
+    BOOST_REQUIRE(run_until([&] { return static_cast<bool>(conn); }));
+    const int descriptor = find_client(server.path());
+    BOOST_REQUIRE(descriptor > 0);
+    shrink_buffer(descriptor);
+    outcome write;
+    asio::co_spawn(io, conn->write(asio::buffer(request)), told(write));
+    io.restart();
+    io.poll();
+    BOOST_TEST(!write.ec);
+    at.reach(1);
+    BOOST_TEST(run_until_ended(write));
+    BOOST_TEST(write.succeeded());
+    conn.put();
+    BOOST_TEST(pool.stats().replaced_dirty == 1u);
+    BOOST_TEST(server.failure() == "");
+  }
+  io.restart();
+  io.run_for(patience);
+}
+
+BOOST_AUTO_TEST_CASE(a_write_that_is_cancelled_says_what_was_taken) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    return at.wait_for(1) ? read_all(ssl, got, size) : "the client does not write";
+  });
+  const auto s = connect(server);
+  std::string sent = fill(*s, server);
+  const std::string some(300, 'x');
+  asio::cancellation_signal stop;
+  outcome write;
+  s->async_write_some(asio::buffer(some), asio::bind_cancellation_slot(stop.slot(), write.handler()));
+  stop.emit(asio::cancellation_type::partial);
+  BOOST_TEST(run_until_ended(write));
+  BOOST_TEST(*write.ec == asio::error::operation_aborted);
+  BOOST_TEST(write.n == some.size());
+  const std::string more(300, 'y');
+  sent += some + more;
+  size = sent.size();
+  at.reach(1);
+  BOOST_TEST(!finish([&](auto handler) { s->async_write_some(asio::buffer(more), handler); }));
+  BOOST_TEST(server.failure() == "");
+  BOOST_TEST((got == sent));
+}
+
+BOOST_AUTO_TEST_CASE(a_context_may_have_it_that_openssl_gives_up_early) {
+  ::SSL_CTX_clear_mode(context.native_handle(), SSL_MODE_AUTO_RETRY);
+  openssl_server server(files, asio::ssl::context::tlsv13_server,
+                        [&](SSL* ssl) -> std::string { return update_keys(ssl, 2); });
+  const auto s = connect(server);
+  BOOST_TEST(server.failure() == "");
+  // What it says has come at once, and goes through OpenSSL in parts.
+  error_code ec;
+  BOOST_TEST((s->peek(ec) == peek_result::unread));
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(read.succeeded());
+  BOOST_TEST(byte == 'y');
+}
+
+BOOST_AUTO_TEST_CASE(a_look_does_not_take_as_long_as_a_peer_likes) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    const int descriptor = ::SSL_get_fd(ssl);
+    BIO* const aside = ::BIO_new(::BIO_s_mem());
+    ::SSL_set0_wbio(ssl, aside);
+    char* bytes = nullptr;
+    long size = 0;
+    while ((size = ::BIO_get_mem_data(aside, &bytes)) < 170'000) {
+      if (::SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 || ::SSL_do_handshake(ssl) != 1) return "no update";
+    }
+    if (::send(descriptor, bytes, static_cast<std::size_t>(size), 0) != size) return "cannot send";
+    at.reach(1);
+    return at.wait_for(2) ? "" : "the client does not look";
+  });
+  const auto s = connect(server);
+  BOOST_TEST(at.wait_for(1));
+  error_code ec;
+  BOOST_TEST((s->peek(ec) == peek_result::unread));
+  at.reach(2);
+}
+
+BOOST_AUTO_TEST_CASE(a_stream_may_go_with_its_context_before_another_executor_has_its_turn) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    const bool written = ::SSL_write(ssl, "y", 1) == 1;
+    at.reach(1);
+    return written ? "" : "cannot write";
+  });
+  outcome read;
+  char byte = 0;
+  {
+    asio::io_context own{1};
+    const auto options = options_for(server);
+    const auto to = cocp::detail::make_destination(options.address, options);
+    auto s = cocp::detail::make_tls_stream(own.get_executor(), options, *to);
+    outcome connected;
+    outcome agreed;
+    s->async_connect(*to->numeric, connected.handler());
+    while (!connected.ec && own.run_one_for(patience) != 0) {
+    }
+    s->async_handshake(agreed.handler());
+    own.restart();
+    while (!agreed.ec && own.run_one_for(patience) != 0) {
+    }
+    BOOST_REQUIRE(agreed.succeeded());
+    BOOST_TEST(at.wait_for(1));
+    s->async_read_some(asio::buffer(&byte, 1), asio::bind_executor(io.get_executor(), read.handler()));
+    own.restart();
+    // Now a part of it waits to be run there.
+    BOOST_TEST(own.run_one_for(patience) == 1u);
+  }
+  BOOST_TEST(!read.ec);
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(*read.ec == asio::error::operation_aborted);
+  BOOST_TEST(server.failure() == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_read_that_has_to_answer_does_so_when_the_socket_takes_it) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
+    if (!at.wait_for(2)) return "the client does not answer";
+    if (const std::string why = read_all(ssl, got, size); !why.empty()) return why;
+    if (::SSL_do_handshake(ssl) != 1) return "no handshake";
+    return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
+  });
+  const auto s = connect(server);
+  size = fill(*s, server).size();
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  at.reach(1);
+  BOOST_TEST(run_until([&] { return ::SSL_in_init(s->native_tls()) == 1; }));
+  at.reach(2);
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(read.succeeded());
+  BOOST_TEST(server.failure() == "");
+}
+
 BOOST_AUTO_TEST_CASE(a_read_that_is_cancelled_between_two_parts_ends) {
   stage at;
   openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
@@ -611,6 +773,7 @@ BOOST_AUTO_TEST_CASE(what_was_said_before_the_end_is_read_though_no_answer_can_b
   BOOST_TEST(byte == 'y');
   BOOST_TEST((engine->write(asio::buffer("x", 1), n, ec) == tls_engine::outcome::failed));
   BOOST_TEST(ec == asio::error::broken_pipe);
+  BOOST_TEST(n == 0u);
   ec.clear();
   while (engine->read(asio::buffer(&byte, 1), n, ec) == tls_engine::outcome::needs_input) receive();
   BOOST_TEST(ec == asio::ssl::error::stream_truncated);
