@@ -140,10 +140,7 @@ class COCP_API connection {
         co_return size;
       }
     }
-    if (sent != 0) {
-      channel_->note_sent();
-      op.note_moved();
-    }
+    if (sent != 0) channel_->note_sent();
     std::vector<boost::asio::const_buffer> rest(boost::asio::buffer_sequence_begin(buffers),
                                                 boost::asio::buffer_sequence_end(buffers));
     // If nothing is left, for what is kept.

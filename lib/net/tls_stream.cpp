@@ -24,7 +24,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/system/system_error.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <ctime>
 #include <memory>

@@ -31,8 +31,7 @@ class operation {
   explicit operation(channel& c) noexcept : channel_(&c) {}
   /// Begins it, if it can begin now.
   static operation try_begin(channel& c) noexcept { return operation(c.begin(Kind) ? &c : nullptr); }
-  operation(operation&& other) noexcept
-      : channel_(std::exchange(other.channel_, nullptr)), has_moved_(other.has_moved_) {}
+  operation(operation&& other) noexcept : channel_(std::exchange(other.channel_, nullptr)) {}
   operation& operator=(operation&&) = delete;
   ~operation() {
     if (!channel_) return;
@@ -44,13 +43,11 @@ class operation {
   explicit operator bool() const noexcept { return channel_ != nullptr; }
   channel& target() const noexcept { return *channel_; }
 
-  /// A part that has ended has moved bytes.
-  void note_moved() noexcept { has_moved_ = true; }
-
-  /// `n`: the bytes that the user is told of, apart from those.
+  /// `n`: the bytes that the user is told of.
   void end(error_code& ec, std::size_t n, endpoint_label* who = nullptr) noexcept {
     channel* const c = std::exchange(channel_, nullptr);
-    const bool moved = (n != 0 || has_moved_) && (Kind == channel::writing || c->raw().has_read());
+    // What was kept is told as nothing when it has gone.
+    const bool moved = Kind == channel::writing ? c->raw().take_kept() || n != 0 : n != 0 && c->raw().has_read();
     c->end(Kind, ec, moved, who);
   }
 
@@ -58,7 +55,6 @@ class operation {
   explicit operation(channel* c) noexcept : channel_(c) {}
 
   channel* channel_;
-  bool has_moved_ = false;
 };
 
 /// How a user is told what came of an operation: as Asio does it,

@@ -43,6 +43,8 @@ class raw_stream {
   std::size_t send_now(const Buffers& buffers, error_code& ec);
   /// Who writes: whether the stream has kept some of that. It goes with the next write, be that one of nothing.
   bool has_kept() const noexcept { return has_kept_; }
+  /// The same of the operation that ends.
+  bool take_kept() noexcept { return std::exchange(has_kept_, false); }
 
   /// Who reads: whether the operation that has begun has read from the stream, and not only from what was read before.
   bool has_read() const noexcept { return has_read_; }
