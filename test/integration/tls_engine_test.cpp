@@ -157,10 +157,13 @@ class openssl_server {
   std::jthread thread_;
 };
 
+/// Sends a key update.
+bool update_key(SSL* ssl, int answer) { return ::SSL_key_update(ssl, answer) == 1 && ::SSL_do_handshake(ssl) == 1; }
+
 /// Has the client answer, and say that it has come so far.
 std::string update_keys(SSL* ssl, int times) {
   for (int i = 0; i < times; ++i) {
-    if (::SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) != 1 || ::SSL_do_handshake(ssl) != 1) return "no update";
+    if (!update_key(ssl, SSL_KEY_UPDATE_REQUESTED)) return "no update";
   }
   return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
 }
@@ -176,6 +179,12 @@ std::string read_all(SSL* ssl, std::string& got, std::size_t size) {
     got.append(buffer.data(), static_cast<std::size_t>(n));
   }
   return got.size() == size ? "" : "too much";
+}
+
+std::string read_end(SSL* ssl) {
+  char byte = 0;
+  const int n = ::SSL_read(ssl, &byte, 1);
+  return ::SSL_get_error(ssl, n) == SSL_ERROR_ZERO_RETURN ? "" : "no close_notify";
 }
 
 /// How an operation has ended, if it has.
@@ -236,15 +245,21 @@ struct fixture {
     auto s = cocp::detail::make_tls_stream(io.get_executor(), options, *to);
     BOOST_TEST(!finish([&](auto handler) { s->async_connect(*to->numeric, handler); }));
     BOOST_TEST(!finish([&](auto handler) { s->async_handshake(handler); }));
-    BOOST_TEST(eventually_blocking([&] { return server.has_agreed(); }));
     return s;
+  }
+
+  /// Has the client's socket take little, once nothing of the handshake is in it; returns its descriptor.
+  int shrink_client(const openssl_server& server) {
+    BOOST_REQUIRE(eventually_blocking([&] { return server.has_agreed(); }));
+    const int descriptor = find_client(server.path());
+    BOOST_REQUIRE(descriptor > 0);
+    shrink_buffer(descriptor);
+    return descriptor;
   }
 
   /// Writes until the socket takes no more; returns what.
   std::string fill(cocp::detail::stream& s, const openssl_server& server) {
-    const int descriptor = find_client(server.path());
-    BOOST_REQUIRE(descriptor > 0);
-    shrink_buffer(descriptor);
+    const int descriptor = shrink_client(server);
     std::string sent;
     for (char letter = 'a'; !is_full(descriptor); ++letter) {
       const std::string some(300, letter);
@@ -298,7 +313,7 @@ BOOST_AUTO_TEST_CASE(a_look_loses_no_answer_to_a_key_update) {
   std::size_t size = 0;
   openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
     if (!at.wait_for(1)) return "the client's buffer is not full";
-    if (::SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) != 1 || ::SSL_do_handshake(ssl) != 1) return "no update";
+    if (!update_key(ssl, SSL_KEY_UPDATE_REQUESTED)) return "no update";
     at.reach(2);
     if (!at.wait_for(3)) return "the client does not look";
     return read_all(ssl, got, size);
@@ -325,14 +340,12 @@ BOOST_AUTO_TEST_CASE(what_is_kept_goes_before_the_last_words) {
   std::size_t size = 0;
   openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
     if (!at.wait_for(1)) return "the client's buffer is not full";
-    if (::SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) != 1 || ::SSL_do_handshake(ssl) != 1) return "no update";
+    if (!update_key(ssl, SSL_KEY_UPDATE_REQUESTED)) return "no update";
     at.reach(2);
     if (!at.wait_for(3)) return "the client does not look";
     if (const std::string why = read_all(ssl, got, size); !why.empty()) return why;
     at.reach(4);
-    char byte = 0;
-    const int n = ::SSL_read(ssl, &byte, 1);
-    return ::SSL_get_error(ssl, n) == SSL_ERROR_ZERO_RETURN ? "" : "no close_notify";
+    return read_end(ssl);
   });
   auto s = connect(server);
   size = fill(*s, server).size();
@@ -389,9 +402,7 @@ BOOST_DATA_TEST_CASE(answers_and_the_end_of_what_is_sent_do_not_mix, data::make(
     if (const std::string why = update_keys(ssl, 2); !why.empty()) return why;
     if (!at.wait_for(2)) return "the client does not read";
     if (const std::string why = read_all(ssl, got, size); !why.empty()) return why;
-    char byte = 0;
-    const int n = ::SSL_read(ssl, &byte, 1);
-    return ::SSL_get_error(ssl, n) == SSL_ERROR_ZERO_RETURN ? "" : "no close_notify";
+    return read_end(ssl);
   });
   const auto s = connect(server);
   const std::string sent = fill(*s, server);
@@ -426,10 +437,7 @@ BOOST_AUTO_TEST_CASE(a_write_that_the_socket_does_not_take_has_not_ended) {
     outcome ready;
     asio::co_spawn(io, c.ready(), told(ready));
     BOOST_TEST(run_until_ended(ready));
-    BOOST_TEST(eventually_blocking([&] { return server.has_agreed(); }));
-    const int descriptor = find_client(server.path());
-    BOOST_REQUIRE(descriptor > 0);
-    shrink_buffer(descriptor);
+    const int descriptor = shrink_client(server);
     for (char letter = 'a'; !is_full(descriptor); ++letter) {
       const std::string some(300, letter);
       outcome write;
@@ -474,10 +482,7 @@ BOOST_AUTO_TEST_CASE(a_request_that_is_kept_has_its_connection_replaced_if_nobod
       conn = std::move(l);
     });
     BOOST_REQUIRE(run_until([&] { return static_cast<bool>(conn); }));
-    BOOST_TEST(eventually_blocking([&] { return server.has_agreed(); }));
-    const int descriptor = find_client(server.path());
-    BOOST_REQUIRE(descriptor > 0);
-    shrink_buffer(descriptor);
+    shrink_client(server);
     outcome write;
     asio::co_spawn(io, conn->write(asio::buffer(request)), told(write));
     io.restart();
@@ -546,7 +551,7 @@ BOOST_AUTO_TEST_CASE(a_look_does_not_take_as_long_as_a_peer_likes) {
     char* bytes = nullptr;
     long size = 0;
     while ((size = ::BIO_get_mem_data(aside, &bytes)) < 170'000) {
-      if (::SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 || ::SSL_do_handshake(ssl) != 1) return "no update";
+      if (!update_key(ssl, SSL_KEY_UPDATE_NOT_REQUESTED)) return "no update";
     }
     if (::send(descriptor, bytes, static_cast<std::size_t>(size), 0) != size) return "cannot send";
     at.reach(1);
@@ -764,8 +769,7 @@ BOOST_AUTO_TEST_CASE(what_is_kept_has_a_bound) {
   SSL* const ssl = engine->native();
   unsigned said = 0;
   while (!engine->output_error() && said < 100'000) {
-    BOOST_REQUIRE(::SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
-    BOOST_REQUIRE(::SSL_do_handshake(ssl) == 1);
+    BOOST_REQUIRE(update_key(ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
     ++said;
   }
   BOOST_TEST(engine->output_error() == asio::error::no_buffer_space);
