@@ -12,6 +12,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
 #include <source_location>
 #include <stdexcept>
 #include <string>
@@ -37,17 +40,41 @@ asio::awaitable<error_code> wait_for_event(core_ptr core, Wait wait) {
   co_return ec;
 }
 
+/// The handler of a wait for a lease: calls the one inside as a coroutine is told, with an exception that says more.
+template <class Handler>
+struct told_of_lease {
+  using wrapped_handler = Handler;
+
+  core_ptr core;
+  std::optional<duration> timeout;
+  Handler handler;
+
+  void operator()(error_code ec, lease got) { std::move(handler)(ec ? failure(ec) : nullptr, std::move(got)); }
+
+  std::exception_ptr failure(error_code ec) const noexcept {
+    try {
+      return detail::make_text_error(ec, core->explain("get", ec, timeout ? timeout : core->options().get_timeout));
+    } catch (...) {
+      return std::current_exception();
+    }
+  }
+};
+
 }  // namespace
 
+// No coroutine: Asio keeps the frames of two for a thread, and who awaits this and Asio's own are two.
 asio::awaitable<lease> detail::await_lease(std::shared_ptr<pool_core> core, std::optional<duration> timeout,
                                            std::source_location where) {
-  error_code ec;
-  auto token = asio::redirect_error(asio::use_awaitable, ec);
-  // Named: g++ 12 destroys some temporaries of a co_await expression twice.
-  initiate_get initiate(core, timeout, where, core->get_executor());
-  lease got = co_await asio::async_initiate<decltype(token), void(error_code, lease)>(std::move(initiate), token);
-  if (ec) throw text_error(ec, core->explain("get", ec, timeout ? timeout : core->options().get_timeout));
-  co_return got;
+  auto initiate = [core = std::move(core), timeout, where]<class Handler>(Handler handler) mutable {
+    using told = told_of_lease<Handler>;
+    pool_core& asked = *core;
+    const std::shared_ptr<wait_owner> queue = core;
+    told own{std::move(core), timeout, std::move(handler)};
+    detail::wait_for_lease(asked, *wait_op<lease_waiter, told>::create(std::move(own), asked.get_executor(), queue),
+                           timeout, where);
+  };
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr, lease)>(std::move(initiate),
+                                                                                              asio::use_awaitable);
 }
 
 asio::awaitable<bool> detail::await_end(std::shared_ptr<pool_core> core, std::optional<duration> limit) {

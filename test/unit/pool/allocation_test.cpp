@@ -7,6 +7,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
@@ -198,6 +199,26 @@ void get_put_and_hand_off(trial& t) {
   second.lease.put();
   late.lease.put();
   t.go(200ms);
+}
+
+asio::awaitable<void> take_and_put(cocp::pool& pool, unsigned times, cocp::duration limit) {
+  while (times-- != 0) {
+    const cocp::lease l = co_await pool.get(limit);
+  }
+}
+
+void awaited(trial& t) {
+  t.make({.size = 1});
+  t.go(10ms);
+  auto& first = t.get();
+  t.go(10ms);
+  for (const cocp::duration limit : {100ms, 1000ms}) {
+    // What a coroutine is told that has no memory is its own affair.
+    t.attempt([&] { asio::co_spawn(t.w().io(), take_and_put(t.pool(), 2, limit), [](std::exception_ptr) {}); });
+  }
+  t.go(200ms);
+  first.lease.put();
+  t.go(10ms);
 }
 
 void cancelled(trial& t) {
@@ -397,6 +418,7 @@ const scenario scenarios[] = {
     SCENARIO(start_up),
     SCENARIO(named),
     SCENARIO(get_put_and_hand_off),
+    SCENARIO(awaited),
     SCENARIO(cancelled),
     SCENARIO(an_outage),
     SCENARIO(an_attempt_that_hangs),
@@ -448,6 +470,29 @@ BOOST_DATA_TEST_CASE(a_context_that_goes_when_one_has_failed_takes_all_along, sc
     BOOST_TEST(wrong == "", "without the allocation " << n << ':' << wrong);
     if (ended) break;
   }
+}
+
+// Asio keeps the memory of two coroutines for a thread.
+BOOST_AUTO_TEST_CASE(a_get_that_waits_takes_what_asio_has_kept) {
+  world w;
+  cocp::pool pool(w.io(), {.address = "10.0.0.1:7"}, {.size = 1});
+  w.settle();
+  cocp::lease first = pool.try_get();
+  const auto one = w.watch(take_and_put(pool, 20, 1s));
+  const auto other = w.watch(take_and_put(pool, 20, 1s));
+  w.settle();
+  first.put();
+  w.io().restart();
+  while (pool.stats().waits < 10) BOOST_REQUIRE(w.io().poll_one() == 1);
+  const auto before = pool.stats().waits;
+  failing_allocations::arm(1);
+  for (int i = 0; i < 10; ++i) w.io().poll_one();
+  const bool has_taken_none = failing_allocations::armed();
+  failing_allocations::arm(0);
+  BOOST_TEST(has_taken_none);
+  BOOST_TEST(pool.stats().waits >= before + 5);
+  w.settle();
+  BOOST_TEST((one->done && other->done));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
