@@ -78,7 +78,11 @@ struct fixture {
   /// `test` makes a coroutine.
   template <class Test>
   void run(Test test) {
-    asio::co_spawn(io, test(), [](std::exception_ptr error) {
+    run_one(test());
+  }
+
+  void run_one(asio::awaitable<void> test) {
+    asio::co_spawn(io, std::move(test), [](std::exception_ptr error) {
       if (error) std::rethrow_exception(error);
     });
     io.run();

@@ -3,7 +3,6 @@
 
 // A child process that lets its copy of a pool go. (It must not use Boost.Test.)
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "support/fd_check.hpp"
+#include "support/run.hpp"
 #include "support/scripted_server.hpp"
 #include "support/steps.hpp"
 #include "support/system_call.hpp"
@@ -96,15 +96,7 @@ struct parent {
 
   template <class Body>
   void run(Body body) {
-    bool ended = false;
-    std::exception_ptr thrown;
-    asio::co_spawn(*io, body(), [&](std::exception_ptr e) {
-      thrown = e;
-      ended = true;
-    });
-    io->restart();
-    while (!ended) io->run_one();
-    if (thrown) std::rethrow_exception(thrown);
+    run_to_end(*io, body());
   }
 
   /// One lease is out, two connections are idle; all three live on.

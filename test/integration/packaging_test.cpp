@@ -235,7 +235,7 @@ BOOST_DATA_TEST_CASE(a_program_is_built_with_the_library_by_cmakes_fetch_content
   shop().check(build_with_cmake(fetch, compiler, "-DCMAKE_UNITY_BUILD=ON -DCOCP_TLS=OFF"), false);
 }
 
-// The same; without run-time type information, and in groups of sources, so that most see only what they include.
+// The same; without run-time type information.
 BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subproject, data::make(compilers()), compiler) {
   if (compiler == "g++") return;
   const std::string directory = shop().new_path();
@@ -249,7 +249,7 @@ BOOST_DATA_TEST_CASE(a_program_is_built_as_the_superproject_of_a_meson_subprojec
         "executable('first', 'first.cpp', dependencies: dependency('cocp'))\n");
   // Meson 1.0 takes one group too many where their size divides the number of sources.
   shop().run("cd " + directory + "; CXX=" + compiler + " meson setup build --wrap-mode=forcefallback --prefix=/ " +
-             "--libdir=lib -Dunity=on -Dunity_size=17 -Dcocp:default_library=static -Dcpp_rtti=false; " +
+             "--libdir=lib -Dunity=on -Dunity_size=40 -Dcocp:default_library=static -Dcpp_rtti=false; " +
              "ninja -C build -j2");
   shop().check(directory + "/build/first", false);
 

@@ -38,6 +38,7 @@
 #include "support/certificates.hpp"
 #include "support/eventually.hpp"
 #include "support/fd_check.hpp"
+#include "support/run.hpp"
 #include "support/scripted_server.hpp"
 #include "support/steps.hpp"
 #include "support/tls_server.hpp"
@@ -78,14 +79,7 @@ struct fixture {
   /// Until the body has ended: a server is work without end.
   template <class Body>
   void run(Body body) {
-    bool ended = false;
-    std::exception_ptr thrown;
-    asio::co_spawn(io, body(), [&](std::exception_ptr e) {
-      thrown = e;
-      ended = true;
-    });
-    while (!ended) io.run_one();
-    if (thrown) std::rethrow_exception(thrown);
+    run_to_end(io, body());
   }
 
   /// What a `get` is told that fails with that as `tls_options::before`.

@@ -21,4 +21,17 @@ inline void run(boost::asio::io_context& io, boost::asio::awaitable<void> body) 
   io.run();
 }
 
+/// The same, until the coroutine has ended: where something is work without end, a server say.
+inline void run_to_end(boost::asio::io_context& io, boost::asio::awaitable<void> body) {
+  bool ended = false;
+  std::exception_ptr thrown;
+  boost::asio::co_spawn(io, std::move(body), [&](std::exception_ptr error) {
+    thrown = error;
+    ended = true;
+  });
+  io.restart();
+  while (!ended) io.run_one();
+  if (thrown) std::rethrow_exception(thrown);
+}
+
 }  // namespace cocp::test

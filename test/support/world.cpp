@@ -68,6 +68,10 @@ void world::spawn(asio::awaitable<void> body) {
   });
 }
 
+void world::spawn(asio::awaitable<void> body, std::function<void(std::exception_ptr)> done) {
+  asio::co_spawn(*io_, std::move(body), std::move(done));
+}
+
 std::shared_ptr<world::outcome<bool>> world::watch(asio::awaitable<void> body) {
   auto with_result = [](asio::awaitable<void> inner) -> asio::awaitable<bool> {
     co_await std::move(inner);
