@@ -5,6 +5,7 @@
 
 #include "dice.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <iterator>
 
@@ -67,7 +68,14 @@ plan::plan(std::span<const std::uint8_t> written) {
   is_of_many = d.one_in(6);
   draw_end(d);
   act_drawer drawer(d);
-  while (d.has_written() && acts.size() < 150) acts.push_back(drawer.next());
+  // A fuzzer likes long waits, in which much happens, and has time for few of them.
+  duration left = 3h;
+  while (d.has_written() && acts.size() < 150) {
+    acts.push_back(drawer.next());
+    duration& wait = acts.back().wait;
+    wait = std::min(wait, left);
+    left -= wait;
+  }
 }
 
 void plan::draw_end(dice& d) {
