@@ -106,12 +106,12 @@ class COCP_API pool {
   /// Here and below `where` is what `leases` tells of the caller.
   boost::asio::awaitable<lease> get(std::source_location where = std::source_location::current()) {
     if (lease idle = take_idle(where)) co_return std::move(idle);
-    co_return co_await wait_for_lease(std::nullopt, where);
+    co_return co_await detail::await_lease(core_, std::nullopt, where);
   }
   /// The same with a limit of its own; zero or less: do not wait at all, `errc::timed_out` at once.
   boost::asio::awaitable<lease> get(duration timeout, std::source_location where = std::source_location::current()) {
     if (lease idle = take_idle(where)) co_return std::move(idle);
-    co_return co_await wait_for_lease(timeout, where);
+    co_return co_await detail::await_lease(core_, timeout, where);
   }
 
   /// The same for any completion token; `void(error_code, lease)`.
@@ -217,8 +217,6 @@ class COCP_API pool {
   /// What `get` returns at once; empty if it is to go through the scheduler. The coroutines that call it are compiled
   /// into the program, since there a frame costs less than in a shared library.
   lease take_idle(std::source_location where) noexcept;
-  /// The rest of `get`, in a coroutine of its own, so that the frame of the other stays small.
-  boost::asio::awaitable<lease> wait_for_lease(std::optional<duration> timeout, std::source_location where) const;
 
   std::shared_ptr<detail::pool_core> core_;
 };

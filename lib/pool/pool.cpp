@@ -99,10 +99,6 @@ pool::~pool() { core_->close(); }
 
 pool::executor_type pool::get_executor() const { return core_->get_executor(); }
 
-asio::awaitable<lease> pool::wait_for_lease(std::optional<duration> timeout, std::source_location where) const {
-  return detail::await_lease(core_, timeout, where);
-}
-
 asio::awaitable<void> pool::ready(std::size_t n) {
   const auto too_much = [n](std::size_t size) {
     return "ready: " + std::to_string(n) + ": must not be more than size (" + std::to_string(size) + ")";

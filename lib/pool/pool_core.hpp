@@ -376,9 +376,6 @@ class pool_core final : public wait_owner,
   outbox outbox_;
 };
 
-/// What `pool::get` does when nothing is idle, or to let others run.
-asio::awaitable<lease> await_lease(std::shared_ptr<pool_core> core, std::optional<duration> timeout,
-                                   std::source_location where);
 /// Until a pool that is closed has ended, or for so long: false if that was not enough. Throws if it is cancelled.
 asio::awaitable<bool> await_end(std::shared_ptr<pool_core> core, std::optional<duration> limit);
 

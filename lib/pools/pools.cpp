@@ -66,14 +66,6 @@ lease take_idle(const std::shared_ptr<pools_core>& all, std::string_view address
   return take<pool_core::taker::goes_on>(*all, address, where);
 }
 
-asio::awaitable<lease> await_lease(std::shared_ptr<pools_core> all, std::string address,
-                                   std::optional<duration> timeout, std::source_location where) {
-  const asked_pool asked(std::move(all), address);
-  asked.require("get");
-  lease l = co_await await_lease(asked.core(), timeout, where);
-  co_return l;
-}
-
 }  // namespace detail
 
 namespace asio = boost::asio;

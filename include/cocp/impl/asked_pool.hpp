@@ -54,16 +54,16 @@ class COCP_API asked_pool {
 };
 
 COCP_API asio::any_io_executor executor_of(const pools_core& all) noexcept;
-/// What `pools::get` returns at once, and what it does otherwise.
+/// What `pools::get` returns at once.
 COCP_API lease take_idle(const std::shared_ptr<pools_core>& all, std::string_view address, std::source_location where);
-COCP_API asio::awaitable<lease> await_lease(std::shared_ptr<pools_core> all, std::string address,
-                                            std::optional<duration> timeout, std::source_location where);
 
 /// What `pools::get` is. It holds all that it needs from before its first step.
 inline asio::awaitable<lease> get_at(std::shared_ptr<pools_core> all, std::string address,
                                      std::optional<duration> timeout, std::source_location where) {
   if (lease idle = take_idle(all, address, where)) co_return std::move(idle);
-  co_return co_await await_lease(std::move(all), std::move(address), timeout, where);
+  const asked_pool asked(std::move(all), address);
+  asked.require("get");
+  co_return co_await await_lease(asked.core(), timeout, where);
 }
 
 /// What `pools::run` is.

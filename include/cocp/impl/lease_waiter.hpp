@@ -8,6 +8,7 @@
 #include <cocp/lease.hpp>
 #include <cocp/options.hpp>
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/intrusive/list_hook.hpp>
 #include <boost/intrusive/options.hpp>
 #include <boost/intrusive/set_hook.hpp>
@@ -83,6 +84,10 @@ COCP_API std::shared_ptr<wait_owner> queue_of(const std::shared_ptr<pool_core>& 
 /// Throws if that executor refuses what is due at once: then nothing was started.
 COCP_API void wait_for_lease(pool_core& core, lease_waiter& w, std::optional<duration> timeout,
                              std::source_location where);
+
+/// What `pool::get` does when nothing is idle, or to let others run; it fails with text that begins with "get".
+COCP_API asio::awaitable<lease> await_lease(std::shared_ptr<pool_core> core, std::optional<duration> timeout,
+                                            std::source_location where);
 
 /// Starts `pool::async_get`.
 struct initiate_get {

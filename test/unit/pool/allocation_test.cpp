@@ -13,7 +13,9 @@
 #include <boost/test/unit_test.hpp>
 
 #include <array>
+#include <cstddef>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <new>
 #include <optional>
@@ -472,27 +474,48 @@ BOOST_DATA_TEST_CASE(a_context_that_goes_when_one_has_failed_takes_all_along, sc
   }
 }
 
-// Asio keeps the memory of two coroutines for a thread.
-BOOST_AUTO_TEST_CASE(a_get_that_waits_takes_what_asio_has_kept) {
-  world w;
-  cocp::pool pool(w.io(), {.address = "10.0.0.1:7"}, {.size = 1});
-  w.settle();
-  cocp::lease first = pool.try_get();
-  const auto one = w.watch(take_and_put(pool, 20, 1s));
-  const auto other = w.watch(take_and_put(pool, 20, 1s));
+asio::awaitable<void> take_from_one_and_put(cocp::pools& all, unsigned times) {
+  while (times-- != 0) {
+    const cocp::lease l = co_await all.get("10.0.0.1:7", 1s);
+  }
+}
+
+/// One connection, which two coroutines, that both wait for it, hand on. Asio keeps the memory of two coroutines for a
+/// thread.
+void check_that_waiting_takes_what_asio_has_kept(world& w, cocp::lease first, asio::awaitable<void> one,
+                                                 asio::awaitable<void> other, std::function<std::size_t()> waits) {
+  const auto done = w.watch(std::move(one));
+  const auto other_done = w.watch(std::move(other));
   w.settle();
   first.put();
   w.io().restart();
-  while (pool.stats().waits < 10) BOOST_REQUIRE(w.io().poll_one() == 1);
-  const auto before = pool.stats().waits;
+  while (waits() < 10) BOOST_REQUIRE(w.io().poll_one() == 1);
+  const std::size_t before = waits();
   failing_allocations::arm(1);
   for (int i = 0; i < 10; ++i) w.io().poll_one();
   const bool has_taken_none = failing_allocations::armed();
   failing_allocations::arm(0);
   BOOST_TEST(has_taken_none);
-  BOOST_TEST(pool.stats().waits >= before + 5);
+  BOOST_TEST(waits() >= before + 5);
   w.settle();
-  BOOST_TEST((one->done && other->done));
+  BOOST_TEST((done->done && other_done->done));
+}
+
+BOOST_AUTO_TEST_CASE(a_get_that_waits_takes_what_asio_has_kept) {
+  world w;
+  cocp::pool pool(w.io(), {.address = "10.0.0.1:7"}, {.size = 1});
+  w.settle();
+  check_that_waiting_takes_what_asio_has_kept(w, pool.try_get(), take_and_put(pool, 20, 1s), take_and_put(pool, 20, 1s),
+                                              [&] { return pool.stats().waits; });
+}
+
+BOOST_AUTO_TEST_CASE(a_get_of_one_of_many_pools_takes_no_more) {
+  world w;
+  cocp::pools all(w.io(), {}, {.size = 1});
+  BOOST_TEST(!all.try_get("10.0.0.1:7"));
+  w.settle();
+  check_that_waiting_takes_what_asio_has_kept(w, all.try_get("10.0.0.1:7"), take_from_one_and_put(all, 20),
+                                              take_from_one_and_put(all, 20), [&] { return all.stats().sum.waits; });
 }
 
 BOOST_AUTO_TEST_SUITE_END()
