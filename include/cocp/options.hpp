@@ -40,11 +40,13 @@ using handshake = std::function<boost::asio::awaitable<void>(connection&)>;
 /// `context.set_options(SSL_OP_NO_TICKET)`.
 struct tls_options {
   /// Protocol versions, certificates, authorities; not null. Must live until the last stream that was made with it is
-  /// gone: it is safe to have it die after the execution context.
+  /// gone: it is safe to have it die after the execution context. Its callbacks must not throw, which ends the program,
+  /// nor use the connection that they are called for. A server that has TLS 1.2 agree anew must not have data on the
+  /// way while the program writes: OpenSSL then fails the connection ("unexpected record").
   boost::asio::ssl::context* context = nullptr;
 
   /// What the server's certificate must name, and what the server is told (server name indication, RFC 6066, for names;
-  /// not for IP addresses). Empty: the host of the address.
+  /// not for IP addresses). Empty: the host of the address; not ".".
   std::string server_name{};
 
   /// False: any certificate of any server will do. Whoever is on the way can then read and change everything.

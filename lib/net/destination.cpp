@@ -14,7 +14,7 @@ std::shared_ptr<const destination> make_destination(const std::string& text, con
   static_cast<address&>(*to) = parse_address(text);
   to->name = options.name.empty() ? text : options.name;
   if (options.tls) {
-    if (options.tls->verify && options.tls->server_name.empty() && to->host.empty()) {
+    if (options.tls->verify && options.tls->server_name.empty() && (to->host.empty() || to->host == ".")) {
       throw std::invalid_argument("tls.server_name: empty: must be given, or verify be false, since \"" + text +
                                   "\" has no host name to verify");
     }

@@ -29,7 +29,7 @@ bool would_block(error_code ec) noexcept { return ec == asio::error::would_block
 }  // namespace
 
 tls_engine::tls_engine(SSL_CTX* context, plain_socket& socket)
-    : socket_(socket), input_(new unsigned char[input_size]), ssl_(::SSL_new(context)) {
+    : socket_(socket), input_(new unsigned char[largest_record]), ssl_(::SSL_new(context)) {
   BIO* const below = ssl_ ? ::BIO_new(method()) : nullptr;
   if (!below) throw boost::system::system_error(asio::error::no_memory, "SSL_new");
   ::BIO_set_data(below, this);
@@ -58,6 +58,7 @@ tls_engine::outcome tls_engine::read(asio::mutable_buffer to, std::size_t& n, er
   if (to.size() == 0) return outcome::done;
   ::ERR_clear_error();
   const outcome o = judge(::SSL_read_ex(native(), to.data(), to.size(), &n), ec);
+  has_data_ = has_data_ || n != 0;
   // In the midst of an agreement the peer waits for what it does not hear.
   return o == outcome::needs_input && ::SSL_in_init(native()) == 1 ? heard(o, ec) : o;
 }
@@ -71,6 +72,7 @@ tls_engine::outcome tls_engine::write(asio::const_buffer from, std::size_t& n, e
   outcome o = judge(::SSL_write_ex(native(), from.data(), std::min(from.size(), most_in_record), &n), ec);
   o = heard(o, ec);
   if (o != outcome::done) n = 0;
+  has_data_ = has_data_ || n != 0;
   return o;
 }
 

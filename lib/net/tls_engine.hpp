@@ -29,9 +29,11 @@ class tls_engine {
  public:
   enum class outcome { done, needs_input, failed };
 
-  /// The most that is kept: a record (RFC 5246, section 6.2.3), and as much of answers. A peer that reads nothing, and
-  /// asks for more, is not well.
-  static constexpr std::size_t most_kept = 2 * (16'384 + 2'048 + 5);
+  /// RFC 5246, section 6.2.3.
+  static constexpr std::size_t largest_record = 16'384 + 2'048 + 5;
+  /// The most that is kept: a record, and as much of answers. A peer that reads nothing, and asks for more, is not
+  /// well.
+  static constexpr std::size_t most_kept = 2 * largest_record;
 
   /// The context outlives it, and so does the socket. Throws `system_error`.
   tls_engine(SSL_CTX* context, plain_socket& socket);
@@ -53,8 +55,14 @@ class tls_engine {
 
   /// Nothing has come that has not been given out, as far as is known here.
   bool is_dry() const noexcept { return begin_ == end_ && !input_error_ && ::SSL_has_pending(native()) == 0; }
-  /// After `needs_input`: where to put what comes next.
-  asio::mutable_buffer room() noexcept { return asio::buffer(input_.get(), input_size); }
+  /// After `needs_input`: some of a record has come, and not all, on a stream on which there were data before: nobody
+  /// knows yet what is in it, and it may be the rest of an answer.
+  bool may_be_in_answer() const noexcept {
+    // SSL_rstate_string(3): the header has been read, and the body has not. Part of a header, or of a body, is pending.
+    return has_data_ && (::SSL_has_pending(native()) == 1 || ::SSL_rstate_string(native())[1] == 'B');
+  }
+  /// The same: where to put what comes next.
+  asio::mutable_buffer room() noexcept { return asio::buffer(input_.get(), largest_record); }
   void received(std::size_t n, error_code ec) noexcept;
 
   /// Something is kept.
@@ -71,9 +79,6 @@ class tls_engine {
   struct ssl_deleter {
     void operator()(SSL* s) const noexcept { ::SSL_free(s); }
   };
-
-  /// A record with its header, and some more.
-  static constexpr std::size_t input_size = 18 * 1024;
 
   static const BIO_METHOD* method();
   static int read_bio(BIO* b, char* to, int size) noexcept;
@@ -102,6 +107,8 @@ class tls_engine {
   std::vector<unsigned char> kept_;
   error_code output_error_;
   bool said_all_ = false;
+  /// Data went, or came. Before that a server says something of its own accord, which may be here in part: tickets.
+  bool has_data_ = false;
   /// Calls the others while it goes.
   std::unique_ptr<SSL, ssl_deleter> ssl_;
 };

@@ -21,6 +21,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -108,7 +109,8 @@ class tls_stream final : public stream {
   ~tls_stream() override {
     const std::lock_guard lock(door_->mutex);
     door_->stream = nullptr;
-    if (!orderly_ || !lower_.is_ours()) return;
+    // Of what somebody sends nobody knows how much has gone.
+    if (!orderly_ || sending_ || !lower_.is_ours()) return;
     error_code ignored;
     engine_.send_now();
     engine_.say_goodbye(ignored);
@@ -137,7 +139,7 @@ class tls_stream final : public stream {
     if (!sending_) engine_.send_now();
     if (engine_.is_dry()) {
       const peek_result below = lower_.peek(ec);
-      if (below == peek_result::quiet) return idle(ec);
+      if (below == peek_result::quiet) return without_data(ec);
       if (below == peek_result::dead && ec != asio::error::eof) {
         // The socket says so once.
         orderly_ = false;
@@ -152,7 +154,7 @@ class tls_stream final : public stream {
         return peek_result::unread;
       case tls_engine::outcome::needs_input:
         note_session();
-        return idle(ec);
+        return without_data(ec);
       default:
         orderly_ = false;
         return peek_result::dead;
@@ -174,7 +176,7 @@ class tls_stream final : public stream {
     tls_engine::outcome operator()(tls_stream& s, std::size_t& n, error_code& ec) const {
       return s.engine_.read(to, n, ec);
     }
-    static void ended(tls_stream& s, error_code& ec) { s.note_end(ec); }
+    static void ended(tls_stream& s, error_code& ec) { s.note_end_of_read(ec); }
   };
 
   struct writing {
@@ -222,8 +224,13 @@ class tls_stream final : public stream {
   template <class Work>
   void start(Work work, io_handler handler);
 
-  /// A quiet stream on which nothing can be said any more is none.
-  peek_result idle(error_code& ec) noexcept {
+  /// What a stream is that has no data for who reads: quiet, unless nothing can be said on it any more, or what has
+  /// come of a record may be data.
+  peek_result without_data(error_code& ec) noexcept {
+    if (engine_.may_be_in_answer()) {
+      ec = lower_.end_behind();
+      return peek_result::unread;
+    }
     ec = engine_.output_error();
     if (!ec) return peek_result::quiet;
     orderly_ = false;
@@ -240,7 +247,7 @@ class tls_stream final : public stream {
   void end_wait_for_input() {
     if (turn_) turn_->expires_at(asio::steady_timer::time_point::min());
   }
-  /// The same: sends what a read has left when the socket takes it, if nobody writes by then. The peer may wait for it.
+  /// The same: sends what was left when the socket takes it, if nobody writes by then. The peer may wait for it.
   void send_later() {
     if (!sending_) engine_.send_now();
     if (!engine_.has_output() || sending_ || waits_to_send_) return;
@@ -258,6 +265,18 @@ class tls_stream final : public stream {
     }
   }
 
+  /// The same: who receives will not come back, and nobody knows what he has received.
+  void drop_receiver() noexcept {
+    receiving_ = false;
+    engine_.received(0, asio::ssl::error::stream_truncated);
+    end_wait_for_input();
+  }
+  /// The same: who sends will not come back, and nobody knows what has gone. So `sending_` stays.
+  void drop_sender() noexcept {
+    orderly_ = false;
+    lower_.shutdown();
+  }
+
   bool was_wait_cancelled() const { return turn_->expiry() != asio::steady_timer::time_point::min(); }
 
   /// Says whom we expect to reach, and how sure we want to be of it.
@@ -273,8 +292,9 @@ class tls_stream final : public stream {
     X509_VERIFY_PARAM* const rules = ::SSL_get0_param(ssl);
     // RFC 6125, section 6.4.3: the wildcard is the whole of the leftmost label.
     ::X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    // Of an address the zone (RFC 4007, section 11) is this machine's affair.
     const int done = not_an_address ? ::X509_VERIFY_PARAM_set1_host(rules, name.c_str(), name.size())
-                                    : ::X509_VERIFY_PARAM_set1_ip_asc(rules, name.c_str());
+                                    : ::X509_VERIFY_PARAM_set1_ip_asc(rules, name.substr(0, name.find('%')).c_str());
     if (done != 1) throw boost::system::system_error(asio::error::no_memory, "server_name");
   }
 
@@ -293,6 +313,10 @@ class tls_stream final : public stream {
     return !off && (::SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0;
   }
 
+  /// Who is told that the peer has said goodbye, or who does not want to read any more, has lost nothing.
+  void note_end_of_read(error_code ec) {
+    if (ec != asio::error::eof && ec != asio::error::operation_aborted) note_end(ec);
+  }
   void note_end(error_code ec) {
     if (ec) {
       orderly_ = false;
@@ -357,11 +381,25 @@ class tls_step {
     if (where != s.own_executor_) where_.emplace(std::move(where));
   }
 
+  tls_step(tls_step&&) = default;
+  /// One whose part is dropped, by an executor say, or could not be started.
+  ~tls_step() {
+    if (!door_ || (at_ != part::receive && at_ != part::send)) return;
+    const std::lock_guard lock(door_->mutex);
+    if (!door_->stream) return;
+    if (at_ == part::receive) {
+      door_->stream->drop_receiver();
+    } else {
+      door_->stream->drop_sender();
+    }
+  }
+
   cancellation_slot_type get_cancellation_slot() const noexcept { return cancellation_.slot(); }
 
   /// The next part; the first is started by who starts the operation.
   void operator()(error_code ec = {}, std::size_t n = 0) {
     const auto door = door_;
+    const part ended = std::exchange(at_, part::start);
     std::unique_lock lock(door->mutex);
     if (!door->stream) {
       lock.unlock();
@@ -369,7 +407,7 @@ class tls_step {
       return;
     }
     tls_stream& s = *door->stream;
-    switch (at_) {
+    switch (ended) {
       case part::start:
         break;
       case part::receive:
@@ -437,8 +475,7 @@ class tls_step {
     at_ = part::send;
     s.sending_ = true;
     lock.unlock();
-    launch([&s, some](auto step) { s.socket_.async_write_some(some, std::move(step)); },
-           [](tls_stream& left) { left.sending_ = false; });
+    start_part([&s, some](auto step) { s.socket_.async_write_some(some, std::move(step)); });
   }
 
   void receive(tls_stream& s, std::unique_lock<std::mutex>& lock) {
@@ -452,25 +489,7 @@ class tls_step {
     at_ = part::receive;
     s.receiving_ = true;
     lock.unlock();
-    launch([&s, room](auto step) { s.socket_.async_read_some(room, std::move(step)); },
-           [](tls_stream& left) {
-             left.receiving_ = false;
-             left.end_wait_for_input();
-           });
-  }
-
-  /// `give_up` undoes what was said of a part that cannot be started.
-  template <class Start, class GiveUp>
-  void launch(Start start, GiveUp give_up) {
-    const auto door = door_;
-    try {
-      start_part(start);
-    } catch (const std::bad_alloc&) {
-      // With the handler the stream may have gone.
-      const std::lock_guard lock(door->mutex);
-      if (door->stream) give_up(*door->stream);
-      throw;
-    }
+    start_part([&s, room](auto step) { s.socket_.async_read_some(room, std::move(step)); });
   }
 
   template <class Start>
@@ -488,6 +507,8 @@ class tls_step {
     // Of who is cancelled the record is on its way, or is kept and goes before the next.
     const std::size_t n = !ec || (result_ && ec == asio::error::operation_aborted) ? n_ : 0;
     Work::ended(s, ec);
+    // What this one was cancelled before others had counted on it to send.
+    if (Work::writes) s.send_later();
     lock.unlock();
     if (!is_first_) {
       tell(ec, n);
@@ -586,6 +607,7 @@ void check(const tls_options& options) {
     throw std::invalid_argument("tls.server_name: \"" + options.server_name.substr(0, nul) +
                                 "\\0...\": must not have a NUL");
   }
+  if (options.server_name == ".") throw std::invalid_argument("tls.server_name: \".\": must name a host");
 }
 
 std::shared_ptr<tls_sessions> make_tls_sessions() { return std::make_shared<tls_sessions>(); }

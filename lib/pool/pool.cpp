@@ -49,7 +49,12 @@ struct told_of_lease {
   std::optional<duration> timeout;
   Handler handler;
 
-  void operator()(error_code ec, lease got) { std::move(handler)(ec ? failure(ec) : nullptr, std::move(got)); }
+  void operator()(error_code ec, lease got) {
+    std::exception_ptr why = ec ? failure(ec) : nullptr;
+    // Who goes on may do so for long, and may have destroyed the pool.
+    core.reset();
+    std::move(handler)(std::move(why), std::move(got));
+  }
 
   std::exception_ptr failure(error_code ec) const noexcept {
     try {

@@ -26,6 +26,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -186,6 +187,29 @@ std::string read_end(SSL* ssl) {
   const int n = ::SSL_read(ssl, &byte, 1);
   return ::SSL_get_error(ssl, n) == SSL_ERROR_ZERO_RETURN ? "" : "no close_notify";
 }
+
+/// What a server says is kept, to be sent in pieces.
+class in_pieces {
+ public:
+  explicit in_pieces(SSL* ssl) : socket_(::SSL_get_fd(ssl)), said_(::BIO_new(::BIO_s_mem())) {
+    ::SSL_set0_wbio(ssl, said_);
+  }
+
+  std::string take() {
+    char* bytes = nullptr;
+    const auto n = static_cast<std::size_t>(BIO_get_mem_data(said_, &bytes));
+    std::string taken(bytes, n);
+    (void)BIO_reset(said_);
+    return taken;
+  }
+  bool send(std::string_view some) const {
+    return ::send(socket_, some.data(), some.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(some.size());
+  }
+
+ private:
+  const int socket_;
+  BIO* const said_;
+};
 
 /// How an operation has ended, if it has.
 struct outcome {
@@ -754,6 +778,232 @@ BOOST_AUTO_TEST_CASE(a_write_that_waits_for_a_read_may_be_cancelled_and_a_read_m
   BOOST_TEST(run_until_ended(write));
   BOOST_TEST(write.succeeded());
   BOOST_TEST(server.failure() == "");
+}
+
+// Nobody knows what is in a record before all of it has come. Rule 3.
+BOOST_DATA_TEST_CASE(part_of_a_record_may_be_the_rest_of_an_answer, data::make({3, 5, 6, 1000, 16'000}), part) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    in_pieces pieces(ssl);
+    const std::string rest(16'000, 'r');
+    if (::SSL_write(ssl, "A", 1) != 1 || !pieces.send(pieces.take())) return "cannot write";
+    if (::SSL_write(ssl, rest.data(), 16'000) != 16'000) return "cannot write the rest";
+    const std::string record = pieces.take();
+    if (!pieces.send(record.substr(0, static_cast<std::size_t>(part)))) return "cannot send a part";
+    at.reach(1);
+    return at.wait_for(2) ? "" : "the client does not look";
+  });
+  const auto s = connect(server);
+  BOOST_TEST(at.wait_for(1));
+  char byte = 0;
+  BOOST_TEST(!finish([&](auto handler) { s->async_read_some(asio::buffer(&byte, 1), handler); }));
+  BOOST_TEST(byte == 'A');
+  error_code ec;
+  // Of whoever looks first OpenSSL takes what has come.
+  for (int i = 0; i < 2; ++i) {
+    BOOST_TEST((s->peek(ec) == peek_result::unread));
+    BOOST_TEST(!ec);
+  }
+  at.reach(2);
+}
+
+// A server speaks first: of what it says of itself, tickets, a part may be there.
+BOOST_AUTO_TEST_CASE(before_there_were_data_part_of_a_record_is_none) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    in_pieces pieces(ssl);
+    if (::SSL_new_session_ticket(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no ticket";
+    const std::string ticket = pieces.take();
+    if (ticket.size() < 50 || !pieces.send(ticket.substr(0, 20))) return "cannot send a part";
+    at.reach(1);
+    if (!at.wait_for(2)) return "the client does not look";
+    if (!pieces.send(ticket.substr(20))) return "cannot send the rest";
+    at.reach(3);
+    return at.wait_for(4) ? "" : "the client does not look again";
+  });
+  const auto s = connect(server);
+  error_code ec;
+  for (const int step : {1, 3}) {
+    BOOST_TEST(at.wait_for(step));
+    BOOST_TEST((s->peek(ec) == peek_result::quiet));
+    BOOST_TEST(!ec);
+    at.reach(step + 1);
+  }
+  BOOST_TEST(server.failure() == "");
+}
+
+BOOST_AUTO_TEST_CASE(the_next_lease_reads_no_record_that_had_begun_before) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    in_pieces pieces(ssl);
+    const std::string rest(16'000, 'r');
+    if (::SSL_write(ssl, "A", 1) != 1) return "cannot write";
+    const std::string first = pieces.take();
+    if (::SSL_write(ssl, rest.data(), 16'000) != 16'000) return "cannot write the rest";
+    if (!pieces.send(first + pieces.take().substr(0, 15'000))) return "cannot send a part";
+    at.reach(1);
+    return at.wait_for(2) ? "" : "the client does not end";
+  });
+  cocp::pool pool(io, options_for(server), {.size = 1, .get_timeout = patience});
+  auto use = [&]() -> asio::awaitable<void> {
+    {
+      const cocp::lease l = co_await pool.get();
+      char byte = 0;
+      const auto in = asio::buffer(&byte, 1);
+      co_await l->read(in);
+      BOOST_TEST(at.wait_for(1));
+    }
+    // It is not given out again.
+    BOOST_TEST(!pool.try_get());
+  };
+  outcome used;
+  asio::co_spawn(io, use(), told(used));
+  BOOST_TEST(run_until_ended(used));
+  BOOST_TEST(used.succeeded());
+  BOOST_TEST(pool.stats().replaced_dirty == 1u);
+  pool.close();
+  at.reach(2);
+  io.run();
+}
+
+BOOST_AUTO_TEST_CASE(what_a_write_has_taken_is_sent_though_it_is_cancelled_and_nobody_else_writes) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client does not write";
+    if (auto why = read_all(ssl, got, size); !why.empty()) return why;
+    return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
+  });
+  const auto s = connect(server);
+  const std::string sent = fill(*s, server);
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  const std::string some(300, 'x');
+  asio::cancellation_signal stop;
+  outcome write;
+  s->async_write_some(asio::buffer(some), asio::bind_cancellation_slot(stop.slot(), write.handler()));
+  stop.emit(asio::cancellation_type::partial);
+  BOOST_TEST(run_until_ended(write));
+  BOOST_TEST(*write.ec == asio::error::operation_aborted);
+  BOOST_TEST(write.n == some.size());
+  size = sent.size() + some.size();
+  at.reach(1);
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(read.succeeded());
+  BOOST_TEST(server.failure() == "");
+  BOOST_TEST(got == sent + some);
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_behind_a_write_that_is_cancelled_is_sent) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
+    if (!at.wait_for(2)) return "the client does not answer";
+    if (auto why = read_all(ssl, got, size); !why.empty()) return why;
+    if (::SSL_do_handshake(ssl) != 1) return "no handshake";
+    return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
+  });
+  const auto s = connect(server);
+  const std::string sent = fill(*s, server);
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  const std::string some(300, 'x');
+  asio::cancellation_signal stop;
+  outcome write;
+  s->async_write_some(asio::buffer(some), asio::bind_cancellation_slot(stop.slot(), write.handler()));
+  at.reach(1);
+  BOOST_TEST(run_until([&] { return ::SSL_in_init(s->native_tls()) == 1; }));
+  stop.emit(asio::cancellation_type::partial);
+  BOOST_TEST(run_until_ended(write));
+  size = sent.size() + write.n;
+  at.reach(2);
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(read.succeeded());
+  BOOST_TEST(server.failure() == "");
+}
+
+BOOST_AUTO_TEST_CASE(what_was_sent_and_not_yet_told_is_not_sent_again_at_the_end) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (auto why = read_all(ssl, got, size); !why.empty()) return why;
+    at.reach(2);
+    char byte = 0;
+    return ::recv(::SSL_get_fd(ssl), &byte, 1, 0) == 0 ? "" : "there is more";
+  });
+  asio::io_context other{1};
+  outcome write;
+  {
+    const auto s = connect(server);
+    const std::string sent = fill(*s, server);
+    const std::string some(300, 'x');
+    s->async_write_some(asio::buffer(some), asio::bind_executor(other.get_executor(), write.handler()));
+    size = sent.size() + some.size();
+    at.reach(1);
+    io.restart();
+    BOOST_TEST(io.run_one_for(patience) == 1u);
+    BOOST_TEST(at.wait_for(2));
+  }
+  BOOST_TEST(server.failure() == "");
+  other.run();
+  BOOST_TEST(write.ec.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_read_that_its_executor_drops_ends_the_stream) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (::SSL_write(ssl, "y", 1) != 1) return "cannot write";
+    return at.wait_for(1) ? "" : "the client does not read";
+  });
+  const auto s = connect(server);
+  char byte = 0;
+  {
+    asio::io_context other{1};
+    s->async_read_some(asio::buffer(&byte, 1), asio::bind_executor(other.get_executor(), [](error_code, std::size_t) {
+                         BOOST_ERROR("it was dropped");
+                       }));
+    // Until its part is performed, and waits for its turn there.
+    io.restart();
+    BOOST_TEST(io.run_one_for(patience) == 1u);
+  }
+  const error_code ec = finish([&](auto handler) { s->async_read_some(asio::buffer(&byte, 1), handler); });
+  BOOST_TEST(ec == asio::ssl::error::stream_truncated);
+  at.reach(1);
+}
+
+BOOST_AUTO_TEST_CASE(who_has_read_the_peers_goodbye_or_reads_no_more_says_goodbye) {
+  for (const bool ends : {false, true}) {
+    openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+      if (ends) ::SSL_shutdown(ssl);
+      return read_end(ssl);
+    });
+    {
+      const auto s = connect(server);
+      asio::cancellation_signal stop;
+      outcome read;
+      char byte = 0;
+      s->async_read_some(asio::buffer(&byte, 1), asio::bind_cancellation_slot(stop.slot(), read.handler()));
+      if (!ends) stop.emit(asio::cancellation_type::terminal);
+      BOOST_TEST(run_until_ended(read));
+      BOOST_TEST(*read.ec == (ends ? error_code(asio::error::eof) : error_code(asio::error::operation_aborted)));
+    }
+    BOOST_TEST(server.failure() == "");
+  }
+}
+
+// RFC 4007, section 11: a zone says which of this machine's networks is meant.
+BOOST_AUTO_TEST_CASE(of_an_address_to_verify_the_zone_is_left_out) {
+  const cocp::connection_options options{.address = "[fe80::1%1]:443", .tls = cocp::tls_options{.context = &context}};
+  const auto to = cocp::detail::make_destination(options.address, options);
+  BOOST_CHECK_NO_THROW(cocp::detail::make_tls_stream(io.get_executor(), options, *to));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

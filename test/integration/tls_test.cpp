@@ -756,6 +756,10 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_work_are_refused) {
   BOOST_TEST(rule(at("unix:/path", "localhost")) == "accepted");
   BOOST_TEST(rule(at("unix:/path", "", false)) == "accepted");
   BOOST_TEST(rule(at("localhost:1", std::string("a\0b", 3))) == "tls.server_name: \"a\\0...\": must not have a NUL");
+  // Less its dot it is nothing, by which OpenSSL verifies no host.
+  BOOST_TEST(rule(at("localhost:1", ".")) == "tls.server_name: \".\": must name a host");
+  BOOST_TEST(rule(at(".:1")) ==
+             "tls.server_name: empty: must be given, or verify be false, since \".:1\" has no host name to verify");
 }
 
 // Rules 3 and 13.

@@ -414,6 +414,31 @@ BOOST_AUTO_TEST_CASE(a_waiting_operation_on_another_executor_outlives_its_connec
   for (const auto& ec : ended) BOOST_TEST(ec == errc::closed);
 }
 
+// Who has his lease, and destroys the pool, may be all that still runs.
+BOOST_AUTO_TEST_CASE(a_coroutine_that_has_waited_keeps_nothing_of_the_pool) {
+  world w;
+  asio::io_context other;
+  auto mark = std::make_shared<int>();
+  auto pool = std::make_unique<cocp::pool>(
+      w.io(), cocp::connection_options{.address = "10.0.0.1:7", .logger = [mark](const cocp::event&) {}},
+      cocp::pool_options{.size = 1});
+  bool done = false;
+  auto use = [&]() -> asio::awaitable<void> {
+    cocp::lease l = co_await pool->get();
+    l.put();
+    pool.reset();
+    w.settle();
+    BOOST_TEST(mark.use_count() == 1);
+    done = true;
+  };
+  asio::co_spawn(other, use(), [](std::exception_ptr e) { BOOST_TEST(!e); });
+  other.poll();
+  w.settle();
+  other.restart();
+  other.poll();
+  BOOST_TEST(done);
+}
+
 BOOST_AUTO_TEST_SUITE(pool_destroyed_inside)
 
 BOOST_DATA_TEST_CASE(its_own_logger, boost::unit_test::data::make({0, 1, 2, 3, 4}), number) {
