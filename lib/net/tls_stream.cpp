@@ -267,7 +267,6 @@ class tls_stream final : public stream {
 
   /// The same: who receives will not come back, and nobody knows what he has received.
   void drop_receiver() noexcept {
-    receiving_ = false;
     engine_.received(0, asio::ssl::error::stream_truncated);
     end_wait_for_input();
   }
