@@ -842,6 +842,8 @@ BOOST_AUTO_TEST_CASE(the_next_lease_reads_no_record_that_had_begun_before) {
   stage at;
   openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
     in_pieces pieces(ssl);
+    char byte = 0;
+    if (::SSL_read(ssl, &byte, 1) != 1) return "nobody asks";
     const std::string rest(16'000, 'r');
     if (::SSL_write(ssl, "A", 1) != 1) return "cannot write";
     const std::string first = pieces.take();
@@ -854,9 +856,10 @@ BOOST_AUTO_TEST_CASE(the_next_lease_reads_no_record_that_had_begun_before) {
   auto use = [&]() -> asio::awaitable<void> {
     {
       const cocp::lease l = co_await pool.get();
-      char byte = 0;
-      const auto in = asio::buffer(&byte, 1);
-      co_await l->read(in);
+      char byte = '?';
+      const auto message = asio::buffer(&byte, 1);
+      co_await l->write(message);
+      co_await l->read(message);
       BOOST_TEST(at.wait_for(1));
     }
     // It is not given out again.
