@@ -86,8 +86,9 @@ int find_client(const std::string& path) {
 class stage {
  public:
   void reach(int n) { now_ = n; }
+  bool has_reached(int n) const { return now_ >= n; }
   bool wait_for(int n) const {
-    return eventually_blocking([&] { return now_ >= n; });
+    return eventually_blocking([&] { return has_reached(n); });
   }
 
  private:
@@ -957,15 +958,23 @@ BOOST_AUTO_TEST_CASE(what_was_sent_and_not_yet_told_is_not_sent_again_at_the_end
     s->async_write_some(asio::buffer(some), asio::bind_executor(other.get_executor(), write.handler()));
     size = sent.size() + some.size();
     at.reach(1);
-    io.restart();
-    BOOST_TEST(io.run_one_for(patience) == 1u);
-    BOOST_TEST(at.wait_for(2));
+    BOOST_TEST(eventually_blocking([&] {
+      io.restart();
+      io.poll();
+      return at.has_reached(2);
+    }));
+    BOOST_TEST(!write.ec);
   }
   BOOST_TEST(server.failure() == "");
+  // With io_uring it may not be known there yet.
+  io.restart();
+  io.run();
   other.run();
   BOOST_TEST(write.ec.has_value());
 }
 
+#ifndef BOOST_ASIO_HAS_IO_URING_AS_DEFAULT
+// There nobody knows when its part has been performed.
 BOOST_AUTO_TEST_CASE(a_read_that_its_executor_drops_ends_the_stream) {
   stage at;
   openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
@@ -987,6 +996,7 @@ BOOST_AUTO_TEST_CASE(a_read_that_its_executor_drops_ends_the_stream) {
   BOOST_TEST(ec == asio::ssl::error::stream_truncated);
   at.reach(1);
 }
+#endif
 
 BOOST_AUTO_TEST_CASE(who_has_read_the_peers_goodbye_or_reads_no_more_says_goodbye) {
   for (const bool ends : {false, true}) {
