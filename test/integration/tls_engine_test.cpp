@@ -996,7 +996,64 @@ BOOST_AUTO_TEST_CASE(a_read_that_its_executor_drops_ends_the_stream) {
   BOOST_TEST(ec == asio::ssl::error::stream_truncated);
   at.reach(1);
 }
+
+BOOST_AUTO_TEST_CASE(a_write_that_its_executor_drops_ends_the_stream) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (auto why = read_all(ssl, got, size); !why.empty()) return why;
+    at.reach(2);
+    return at.wait_for(3) ? "" : "the client does not write again";
+  });
+  const auto s = connect(server);
+  size = fill(*s, server).size();
+  const std::string some(300, 'x');
+  size += some.size();
+  {
+    asio::io_context other{1};
+    s->async_write_some(asio::buffer(some), asio::bind_executor(other.get_executor(), [](error_code, std::size_t) {
+                          BOOST_ERROR("it was dropped");
+                        }));
+    at.reach(1);
+    // Until its part is performed, and waits for its turn there.
+    BOOST_TEST(eventually_blocking([&] {
+      io.restart();
+      io.poll();
+      return at.has_reached(2);
+    }));
+  }
+  const error_code ec = finish([&](auto handler) { s->async_write_some(asio::buffer(some), handler); });
+  BOOST_TEST(ec == asio::error::broken_pipe);
+  at.reach(3);
+}
 #endif
+
+BOOST_AUTO_TEST_CASE(a_quiet_stream_on_which_nothing_can_be_said_is_dead) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (::shutdown(::SSL_get_fd(ssl), SHUT_RD) != 0) return "cannot shut down";
+    at.reach(2);
+    return at.wait_for(3) ? "" : "the client does not look";
+  });
+  const auto s = connect(server);
+  fill(*s, server);
+  const std::string some(300, 'x');
+  asio::cancellation_signal stop;
+  outcome write;
+  s->async_write_some(asio::buffer(some), asio::bind_cancellation_slot(stop.slot(), write.handler()));
+  stop.emit(asio::cancellation_type::partial);
+  BOOST_TEST(run_until_ended(write));
+  at.reach(1);
+  BOOST_TEST(at.wait_for(2));
+  // What is kept is tried now.
+  error_code ec;
+  BOOST_TEST((s->peek(ec) == peek_result::dead));
+  BOOST_TEST(ec == asio::error::broken_pipe);
+  at.reach(3);
+}
 
 BOOST_AUTO_TEST_CASE(who_has_read_the_peers_goodbye_or_reads_no_more_says_goodbye) {
   for (const bool ends : {false, true}) {
