@@ -6,6 +6,9 @@
 #include "base/error_text.hpp"
 #include "pool/pool_core.hpp"
 
+// By which the handlers inside others keep their associates.
+#include <cocp/impl/operation.hpp>
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 

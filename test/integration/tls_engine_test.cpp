@@ -34,6 +34,7 @@
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -132,6 +133,11 @@ class openssl_server {
   }
 
   void serve(const key_pair& files, asio::ssl::context::method version, const script& s) {
+    // OpenSSL writes to a client that has gone.
+    sigset_t of_sockets;
+    ::sigemptyset(&of_sockets);
+    ::sigaddset(&of_sockets, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &of_sockets, nullptr);
     asio::ssl::context context(version);
     context.use_certificate_chain_file(files.certificate);
     context.use_private_key_file(files.key, asio::ssl::context::pem);
@@ -288,6 +294,15 @@ struct fixture {
     return descriptor;
   }
 
+  /// Runs the context, though it may have nothing to do, until the server has come so far.
+  bool run_until_reached(const stage& at, int n) {
+    return eventually_blocking([&] {
+      io.restart();
+      io.poll();
+      return at.has_reached(n);
+    });
+  }
+
   /// Writes until the socket takes no more; returns what.
   std::string fill(cocp::detail::stream& s, const openssl_server& server) {
     const int descriptor = shrink_client(server);
@@ -323,6 +338,17 @@ struct engine_fixture : fixture {
     error_code ec;
     const std::size_t n = socket->read_some(engine->room(), ec);
     engine->received(n, ec);
+  }
+};
+
+/// A write that the socket does not take, until it is stopped.
+struct unsent_write {
+  const std::string some = std::string(300, 'x');
+  asio::cancellation_signal stop;
+  outcome end;
+
+  explicit unsent_write(cocp::detail::stream& s) {
+    s.async_write_some(asio::buffer(some), asio::bind_cancellation_slot(stop.slot(), end.handler()));
   }
 };
 
@@ -539,16 +565,13 @@ BOOST_AUTO_TEST_CASE(a_write_that_is_cancelled_says_what_was_taken) {
   });
   const auto s = connect(server);
   std::string sent = fill(*s, server);
-  const std::string some(300, 'x');
-  asio::cancellation_signal stop;
-  outcome write;
-  s->async_write_some(asio::buffer(some), asio::bind_cancellation_slot(stop.slot(), write.handler()));
-  stop.emit(asio::cancellation_type::partial);
-  BOOST_TEST(run_until_ended(write));
-  BOOST_TEST(*write.ec == asio::error::operation_aborted);
-  BOOST_TEST(write.n == some.size());
+  unsent_write write(*s);
+  write.stop.emit(asio::cancellation_type::partial);
+  BOOST_TEST(run_until_ended(write.end));
+  BOOST_TEST(*write.end.ec == asio::error::operation_aborted);
+  BOOST_TEST(write.end.n == write.some.size());
   const std::string more(300, 'y');
-  sent += some + more;
+  sent += write.some + more;
   size = sent.size();
   at.reach(1);
   BOOST_TEST(!finish([&](auto handler) { s->async_write_some(asio::buffer(more), handler); }));
@@ -576,15 +599,12 @@ BOOST_AUTO_TEST_CASE(a_context_may_have_it_that_openssl_gives_up_early) {
 BOOST_AUTO_TEST_CASE(a_look_does_not_take_as_long_as_a_peer_likes) {
   stage at;
   openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
-    const int descriptor = ::SSL_get_fd(ssl);
-    BIO* const aside = ::BIO_new(::BIO_s_mem());
-    ::SSL_set0_wbio(ssl, aside);
-    char* bytes = nullptr;
-    long size = 0;
-    while ((size = ::BIO_get_mem_data(aside, &bytes)) < 170'000) {
+    in_pieces pieces(ssl);
+    std::string said;
+    while ((said += pieces.take()).size() < 170'000) {
       if (!update_key(ssl, SSL_KEY_UPDATE_NOT_REQUESTED)) return "no update";
     }
-    if (::send(descriptor, bytes, static_cast<std::size_t>(size), 0) != size) return "cannot send";
+    if (!pieces.send(said)) return "cannot send";
     at.reach(1);
     return at.wait_for(2) ? "" : "the client does not look";
   });
@@ -890,20 +910,17 @@ BOOST_AUTO_TEST_CASE(what_a_write_has_taken_is_sent_though_it_is_cancelled_and_n
   outcome read;
   char byte = 0;
   s->async_read_some(asio::buffer(&byte, 1), read.handler());
-  const std::string some(300, 'x');
-  asio::cancellation_signal stop;
-  outcome write;
-  s->async_write_some(asio::buffer(some), asio::bind_cancellation_slot(stop.slot(), write.handler()));
-  stop.emit(asio::cancellation_type::partial);
-  BOOST_TEST(run_until_ended(write));
-  BOOST_TEST(*write.ec == asio::error::operation_aborted);
-  BOOST_TEST(write.n == some.size());
-  size = sent.size() + some.size();
+  unsent_write write(*s);
+  write.stop.emit(asio::cancellation_type::partial);
+  BOOST_TEST(run_until_ended(write.end));
+  BOOST_TEST(*write.end.ec == asio::error::operation_aborted);
+  BOOST_TEST(write.end.n == write.some.size());
+  size = sent.size() + write.some.size();
   at.reach(1);
   BOOST_TEST(run_until_ended(read));
   BOOST_TEST(read.succeeded());
   BOOST_TEST(server.failure() == "");
-  BOOST_TEST(got == sent + some);
+  BOOST_TEST(got == sent + write.some);
 }
 
 BOOST_AUTO_TEST_CASE(an_answer_behind_a_write_that_is_cancelled_is_sent) {
@@ -923,15 +940,12 @@ BOOST_AUTO_TEST_CASE(an_answer_behind_a_write_that_is_cancelled_is_sent) {
   outcome read;
   char byte = 0;
   s->async_read_some(asio::buffer(&byte, 1), read.handler());
-  const std::string some(300, 'x');
-  asio::cancellation_signal stop;
-  outcome write;
-  s->async_write_some(asio::buffer(some), asio::bind_cancellation_slot(stop.slot(), write.handler()));
+  unsent_write write(*s);
   at.reach(1);
   BOOST_TEST(run_until([&] { return ::SSL_in_init(s->native_tls()) == 1; }));
-  stop.emit(asio::cancellation_type::partial);
-  BOOST_TEST(run_until_ended(write));
-  size = sent.size() + write.n;
+  write.stop.emit(asio::cancellation_type::partial);
+  BOOST_TEST(run_until_ended(write.end));
+  size = sent.size() + write.end.n;
   at.reach(2);
   BOOST_TEST(run_until_ended(read));
   BOOST_TEST(read.succeeded());
@@ -958,11 +972,7 @@ BOOST_AUTO_TEST_CASE(what_was_sent_and_not_yet_told_is_not_sent_again_at_the_end
     s->async_write_some(asio::buffer(some), asio::bind_executor(other.get_executor(), write.handler()));
     size = sent.size() + some.size();
     at.reach(1);
-    BOOST_TEST(eventually_blocking([&] {
-      io.restart();
-      io.poll();
-      return at.has_reached(2);
-    }));
+    BOOST_TEST(run_until_reached(at, 2));
     BOOST_TEST(!write.ec);
   }
   BOOST_TEST(server.failure() == "");
@@ -1018,11 +1028,7 @@ BOOST_AUTO_TEST_CASE(a_write_that_its_executor_drops_ends_the_stream) {
                         }));
     at.reach(1);
     // Until its part is performed, and waits for its turn there.
-    BOOST_TEST(eventually_blocking([&] {
-      io.restart();
-      io.poll();
-      return at.has_reached(2);
-    }));
+    BOOST_TEST(run_until_reached(at, 2));
   }
   const error_code ec = finish([&](auto handler) { s->async_write_some(asio::buffer(some), handler); });
   BOOST_TEST(ec == asio::error::broken_pipe);
@@ -1040,12 +1046,9 @@ BOOST_AUTO_TEST_CASE(a_quiet_stream_on_which_nothing_can_be_said_is_dead) {
   });
   const auto s = connect(server);
   fill(*s, server);
-  const std::string some(300, 'x');
-  asio::cancellation_signal stop;
-  outcome write;
-  s->async_write_some(asio::buffer(some), asio::bind_cancellation_slot(stop.slot(), write.handler()));
-  stop.emit(asio::cancellation_type::partial);
-  BOOST_TEST(run_until_ended(write));
+  unsent_write write(*s);
+  write.stop.emit(asio::cancellation_type::partial);
+  BOOST_TEST(run_until_ended(write.end));
   at.reach(1);
   BOOST_TEST(at.wait_for(2));
   // What is kept is tried now.
