@@ -3,6 +3,8 @@
 
 #include "server_process.hpp"
 
+#include "established.hpp"
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -24,6 +26,7 @@
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -36,6 +39,8 @@ namespace {
 
 namespace asio = boost::asio;
 using clock = server_process::clock;
+
+constexpr auto longest_farewell = std::chrono::seconds(1);
 
 [[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
@@ -173,6 +178,10 @@ void server_process::kill() noexcept {
   ::kill(pid, SIGKILL);
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
+  // What the kernel says to the other sides waits for its turn where the processors have much to do (ksoftirqd), and
+  // one whose place in the backlog was none is never told.
+  const auto deadline = clock::now() + longest_farewell;
+  while (established_to(command_.port) && clock::now() < deadline) std::this_thread::yield();
 }
 
 }  // namespace bench

@@ -54,7 +54,7 @@ class server_process {
   /// The same for a caller that has nothing else to do meanwhile.
   void start_now();
 
-  /// Sends SIGKILL, if it runs, and waits until it is gone: all its connections are then closed.
+  /// Sends SIGKILL, if it runs, and waits until it is gone, and its clients have been told.
   void kill() noexcept;
 
   const std::string& name() const noexcept { return command_.words.front(); }
