@@ -70,6 +70,8 @@ class tls_engine {
   /// Only if there is some; behind it `sent`, before it is asked for again.
   asio::const_buffer output() noexcept;
   void sent(std::size_t n, error_code ec) noexcept;
+  /// Of what `output` has named there is a rest.
+  bool is_sending() const noexcept { return gone_ != on_its_way_.size(); }
   /// The same as far as the socket takes it now.
   void send_now() noexcept;
   /// Why nothing that is said will be heard any more, if it is so.

@@ -237,6 +237,35 @@ class tls_stream final : public stream {
     return peek_result::dead;
   }
 
+  /// Sends what was left when the socket takes it. One that is dropped, by an executor say, ends the stream: nobody
+  /// else would send it, and the peer may wait for it.
+  class later_sender {
+   public:
+    explicit later_sender(std::shared_ptr<tls_door> door) noexcept : door_(std::move(door)) {}
+    later_sender(later_sender&&) = default;
+    ~later_sender() {
+      if (!door_ || being_started) return;
+      const std::lock_guard lock(door_->mutex);
+      if (!door_->stream) return;
+      door_->stream->waits_to_send_ = false;
+      if (!door_->stream->sending_ && door_->stream->engine_.has_output()) door_->stream->drop_sender();
+    }
+
+    void operator()(error_code ec) {
+      const auto door = std::move(door_);
+      const std::lock_guard lock(door->mutex);
+      if (!door->stream) return;
+      door->stream->waits_to_send_ = false;
+      if (!ec) door->stream->send_later();
+    }
+
+    /// By this thread, which has the mutex.
+    inline static thread_local bool being_started = false;
+
+   private:
+    std::shared_ptr<tls_door> door_;
+  };
+
   /// For who holds the mutex: waits until somebody else has received.
   template <class Handler>
   void async_wait_for_input(Handler&& handler) {
@@ -251,18 +280,14 @@ class tls_stream final : public stream {
   void send_later() {
     if (!sending_) engine_.send_now();
     if (!engine_.has_output() || sending_ || waits_to_send_) return;
-    auto then = [door = door_](error_code ec) {
-      const std::lock_guard lock(door->mutex);
-      if (!door->stream) return;
-      door->stream->waits_to_send_ = false;
-      if (!ec) door->stream->send_later();
-    };
+    later_sender::being_started = true;
     try {
-      socket_.async_wait(plain_socket::wait_write, std::move(then));
+      socket_.async_wait(plain_socket::wait_write, later_sender(door_));
       waits_to_send_ = true;
     } catch (const std::bad_alloc&) {
       // Then it goes with the next write, or the next read tries again.
     }
+    later_sender::being_started = false;
   }
 
   /// The same: who receives will not come back, and nobody knows what he has received.
@@ -419,6 +444,7 @@ class tls_step {
       case part::send:
         s.sending_ = false;
         s.engine_.sent(n, ec);
+        has_gone_ = result_ && !s.engine_.is_sending();
         // What the peer has said before it ended is more than that it cannot be told anything.
         if (std::is_same_v<Work, tls_stream::shaking_hands> && ec != asio::error::operation_aborted) ec.clear();
         break;
@@ -441,7 +467,7 @@ class tls_step {
 
   void go_on(tls_stream& s, std::unique_lock<std::mutex>& lock) {
     for (;;) {
-      if (Work::writes && s.engine_.has_output()) {
+      if (Work::writes && s.engine_.has_output() && !has_gone_) {
         if (is_cancelled()) break;
         send(s, lock);
         return;
@@ -516,9 +542,10 @@ class tls_step {
     asio::get_associated_cancellation_slot(handler_).clear();
     try {
       asio::post(s.socket_.get_executor(), asio::append(std::move(handler_), ec, n));
-    } catch (const std::bad_alloc&) {
-      // What was read or written nobody knows of.
-      s.lower_.shutdown();
+    } catch (...) {
+      // What was read or written nobody knows of. With the handler the stream may have gone.
+      const std::lock_guard again(door_->mutex);
+      if (door_->stream) door_->stream->lower_.shutdown();
       throw;
     }
   }
@@ -541,6 +568,8 @@ class tls_step {
   bool is_first_ = true;
   /// There is one: `ec_` and `n_`.
   bool result_ = false;
+  /// What it has said has been sent: what is kept behind it others have said, and is no affair of this one's.
+  bool has_gone_ = false;
   error_code ec_;
   std::size_t n_ = 0;
 };

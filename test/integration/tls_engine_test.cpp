@@ -8,10 +8,13 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
@@ -19,12 +22,16 @@
 #include <cocp/pool.hpp>
 #include <cocp/tls.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -43,6 +50,7 @@
 #include "support/certificates.hpp"
 #include "support/eventually.hpp"
 #include "support/fd_check.hpp"
+#include "support/reluctant_executor.hpp"
 #include "support/system_call.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -1083,6 +1091,221 @@ BOOST_AUTO_TEST_CASE(of_an_address_to_verify_the_zone_is_left_out) {
   const cocp::connection_options options{.address = "[fe80::1%1]:443", .tls = cocp::tls_options{.context = &context}};
   const auto to = cocp::detail::make_destination(options.address, options);
   BOOST_CHECK_NO_THROW(cocp::detail::make_tls_stream(io.get_executor(), options, *to));
+}
+
+BOOST_AUTO_TEST_CASE(a_write_that_has_gone_does_not_fail_for_an_answer_behind_it) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client's buffer is not full";
+    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
+    if (!at.wait_for(2)) return "the client does not answer";
+    if (auto why = read_all(ssl, got, size); !why.empty()) return why;
+    if (::shutdown(::SSL_get_fd(ssl), SHUT_RD) != 0) return "cannot shut down";
+    at.reach(3);
+    return at.wait_for(4) ? "" : "the client does not end";
+  });
+  asio::io_context other{1};
+  const auto s = connect(server);
+  size = fill(*s, server).size();
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  const std::string some(300, 'x');
+  size += some.size();
+  outcome write;
+  s->async_write_some(asio::buffer(some), asio::bind_executor(other.get_executor(), write.handler()));
+  at.reach(1);
+  // The read has answered, behind what is written.
+  BOOST_TEST(run_until([&] { return ::SSL_in_init(s->native_tls()) == 1; }));
+  at.reach(2);
+  // The server has all that is written.
+  BOOST_TEST(run_until_reached(at, 3));
+  BOOST_TEST(!write.ec);
+  BOOST_REQUIRE(eventually_blocking([&] {
+    for (asio::io_context* c : {&other, &io}) {
+      c->restart();
+      c->poll();
+    }
+    return write.ec.has_value();
+  }));
+  BOOST_TEST(*write.ec == error_code());
+  BOOST_TEST(write.n == some.size());
+  at.reach(4);
+}
+
+// For a memory checker.
+BOOST_AUTO_TEST_CASE(a_connection_may_go_with_a_handler_that_is_refused) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    return ::SSL_write(ssl, "xy", 2) == 2 && at.wait_for(1) ? "" : "cannot write";
+  });
+  reluctant_executor::control control{~0u, 1};
+  const reluctant_executor ex(io.get_executor(), control);
+  auto c = std::make_shared<cocp::connection>(asio::any_io_executor(ex), options_for(server));
+  outcome ready;
+  asio::co_spawn(io, c->ready(), told(ready));
+  BOOST_TEST(run_until_ended(ready));
+  outcome read;
+  char byte = 0;
+  c->async_read_some(asio::buffer(&byte, 1), read.handler());
+  BOOST_TEST(run_until_ended(read));
+  BOOST_TEST(byte == 'x');
+  // The rest is there already, so that the next read ends at once; its handler is all that has the connection.
+  control.first = control.calls + 1;
+  cocp::connection& own = *c;
+  auto handler = [c = std::move(c)](error_code, std::size_t) { BOOST_ERROR("it was refused"); };
+  BOOST_CHECK_THROW(own.async_read_some(asio::buffer(&byte, 1), std::move(handler)), std::bad_alloc);
+  BOOST_TEST(control.refused == 1u);
+  at.reach(1);
+  io.restart();
+  io.run_for(patience);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_kept_is_not_forgotten_when_its_sender_is_refused) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "the client does not write";
+    if (auto why = read_all(ssl, got, size); !why.empty()) return why;
+    return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
+  });
+  reluctant_executor::control control{~0u, 1};
+  const asio::any_io_executor ex(reluctant_executor(io.get_executor(), control));
+  const auto options = options_for(server);
+  const auto to = cocp::detail::make_destination(options.address, options);
+  auto s = cocp::detail::make_tls_stream(ex, options, *to);
+  BOOST_TEST(!finish([&](auto handler) { s->async_connect(*to->numeric, handler); }));
+  BOOST_TEST(!finish([&](auto handler) { s->async_handshake(handler); }));
+  const std::string sent = fill(*s, server);
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  unsent_write write(*s);
+  write.stop.emit(asio::cancellation_type::partial);
+  BOOST_TEST(run_until_ended(write.end));
+  size = sent.size() + write.some.size();
+  control.first = control.calls + 1;
+  at.reach(1);
+  BOOST_CHECK_THROW(run_until([] { return false; }), std::bad_alloc);
+  // It ends, be it well or not.
+  BOOST_TEST(run_until_ended(read));
+}
+
+// For a memory checker.
+BOOST_DATA_TEST_CASE(a_cancellation_may_come_when_the_context_of_the_stream_has_gone, data::make({false, true}),
+                     with_tls) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (!at.wait_for(1)) return "nobody is ready";
+    const bool written = ::SSL_write(ssl, "y", 1) == 1;
+    at.reach(2);
+    return written ? "" : "cannot write";
+  });
+  asio::cancellation_signal stop;
+  outcome end;
+  char byte = 0;
+  {
+    asio::io_context own{1};
+    auto options = options_for(server);
+    if (!with_tls) options.tls.reset();
+    cocp::connection c(own, options);
+    outcome ready;
+    asio::co_spawn(own, c.ready(), told(ready));
+    while (!ready.ec && own.run_one_for(patience) != 0) {
+    }
+    BOOST_REQUIRE(ready.succeeded());
+    auto handler = asio::bind_cancellation_slot(stop.slot(), asio::bind_executor(io.get_executor(), end.handler()));
+    if (with_tls) {
+      at.reach(1);
+      BOOST_TEST(at.wait_for(2));
+      c.async_read_some(asio::buffer(&byte, 1), handler);
+    } else {
+      c.async_write_some(asio::buffer("x", 1), handler);
+    }
+    // Now it, or a part of it, waits to be run there.
+    own.restart();
+    own.poll();
+    BOOST_TEST(!end.ec);
+  }
+  stop.emit(asio::cancellation_type::terminal);
+  io.restart();
+  io.poll();
+  BOOST_TEST(end.ec.has_value());
+}
+
+// A reader and a writer on strands of their own, which three threads run; each third operation of either is cancelled.
+BOOST_DATA_TEST_CASE(on_two_strands_cancelled_operations_lose_no_byte, data::make({false, true}), small_buffers) {
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    std::vector<char> buffer(20'000);
+    for (unsigned turn = 1;; ++turn) {
+      const int n = ::SSL_read(ssl, buffer.data(), static_cast<int>(buffer.size()));
+      if (n <= 0) break;
+      const int answer = turn % 2 == 0 ? SSL_KEY_UPDATE_NOT_REQUESTED : SSL_KEY_UPDATE_REQUESTED;
+      if (turn % 3 == 0 && !update_key(ssl, answer)) return "no update";
+      if (::SSL_write(ssl, buffer.data(), n) != n) return "cannot write";
+    }
+    ::SSL_shutdown(ssl);
+    return "";
+  });
+  const auto s = connect(server);
+  if (small_buffers) shrink_client(server);
+  std::minstd_rand chance(1);
+  std::string sent(small_buffers ? 400'000 : 2'000'000, ' ');
+  for (char& c : sent) c = static_cast<char>(chance() >> 8);
+
+  auto work = asio::make_work_guard(io);
+  io.restart();
+  const auto readers = asio::make_strand(io);
+  const auto writers = asio::make_strand(io);
+  asio::cancellation_signal stop_read;
+  std::minstd_rand for_reads(2);
+  std::vector<char> room(50'000);
+  std::string got;
+  error_code read_end;
+  std::function<void()> read = [&] {
+    const auto some = asio::buffer(room.data(), 1 + for_reads() % room.size());
+    auto then = [&](error_code ec, std::size_t n) {
+      got.append(room.data(), n);
+      if (!ec || ec == asio::error::operation_aborted) return read();
+      read_end = ec;
+      work.reset();
+    };
+    s->async_read_some(some, asio::bind_cancellation_slot(stop_read.slot(), asio::bind_executor(readers, then)));
+    if (for_reads() % 3 == 0) asio::post(readers, [&] { stop_read.emit(asio::cancellation_type::total); });
+  };
+  asio::cancellation_signal stop_write;
+  std::minstd_rand for_writes(3);
+  std::size_t at = 0;
+  error_code write_end;
+  std::function<void()> write = [&] {
+    if (at == sent.size()) {
+      s->async_shutdown_send(asio::bind_executor(writers, [&](error_code ec, std::size_t) { write_end = ec; }));
+      return;
+    }
+    const auto some =
+        asio::buffer(sent.data() + at, std::min<std::size_t>(sent.size() - at, 1 + for_writes() % 40'000));
+    auto then = [&](error_code ec, std::size_t n) {
+      at += n;
+      if (!ec || ec == asio::error::operation_aborted) return write();
+      write_end = ec;
+      s->shutdown();
+    };
+    s->async_write_some(some, asio::bind_cancellation_slot(stop_write.slot(), asio::bind_executor(writers, then)));
+    if (for_writes() % 3 == 0) asio::post(writers, [&] { stop_write.emit(asio::cancellation_type::terminal); });
+  };
+  asio::post(readers, read);
+  asio::post(writers, write);
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 3; ++i) threads.emplace_back([&] { io.run_for(patience); });
+  }
+  BOOST_TEST(!write_end);
+  BOOST_TEST(read_end == asio::error::eof);
+  BOOST_TEST((got == sent));
+  BOOST_TEST(server.failure() == "");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

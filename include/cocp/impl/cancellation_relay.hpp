@@ -34,7 +34,9 @@ class cancellation_witness {
     const auto link = link_;
     if (!link->target) return;
     link->target->note_cancellation();
-    link->signal.emit(type);
+    // What stands in that slot is Asio's, and points to the socket, which goes with its context. Then the operation has
+    // ended, and its handler is on its way on another.
+    if (link->target->get_executor()) link->signal.emit(type);
   }
 
  private:
