@@ -8,11 +8,26 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <random>
 #include <utility>
 
+#include <unistd.h>
+
 namespace cocp::detail {
 namespace {
+
+/// From the kernel (getentropy(3)), which takes no descriptor: `std::random_device` of libc++ opens one, and throws
+/// when there is none left.
+std::uint64_t seed() noexcept {
+  std::uint64_t drawn = 0;
+  // It is for what is to be spread, not for secrets.
+  if (::getentropy(&drawn, sizeof drawn) != 0) {
+    drawn = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  }
+  return drawn;
+}
 
 class system_timer final : public timer {
  public:
@@ -37,7 +52,7 @@ class system_environment_impl final : public environment {
   time_point now() const noexcept override { return std::chrono::steady_clock::now(); }
 
   std::uint64_t random() noexcept override {
-    thread_local std::mt19937_64 generator{std::random_device{}()};
+    thread_local std::mt19937_64 generator{seed()};
     return generator();
   }
 
