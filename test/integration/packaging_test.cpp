@@ -378,7 +378,7 @@ BOOST_DATA_TEST_CASE(what_cocp_needs_is_the_first_error, data::make(compilers())
                      obstacle) {
   const std::string source = shop().new_path() + ".cpp";
   write(source, "#include <cocp.hpp>\n");
-  const outcome compiled = shop().attempt(compiler + " " + obstacle.option + " -I" + shop().sources() +
+  const outcome compiled = shop().attempt(compiler + " -Wfatal-errors " + obstacle.option + " -I" + shop().sources() +
                                           "/include -fsyntax-only " + source + " 2>&1 | grep -m1 error; false");
   BOOST_TEST(compiled.output.find(obstacle.missing) != std::string::npos, compiled);
 }
