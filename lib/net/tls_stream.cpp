@@ -352,6 +352,8 @@ class tls_stream final : public stream {
   /// Keeps what can be resumed: in TLS 1.2 that is settled with the handshake, in TLS 1.3 with each ticket. A copy,
   /// because OpenSSL spoils the session of a connection that fails.
   void note_session() noexcept {
+    // Who agrees anew in TLS 1.2 has one with a name, and nothing to resume in it yet.
+    if (::SSL_in_init(engine_.native()) == 1) return;
     SSL_SESSION* const current = ::SSL_get_session(engine_.native());
     if (current == noted_.get() || !may_resume() || ::SSL_SESSION_is_resumable(current) != 1) return;
     session_ptr copy(::SSL_SESSION_dup(current));

@@ -26,6 +26,7 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <ctime>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -37,6 +38,7 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
@@ -46,6 +48,7 @@
 #include <sys/un.h>
 
 #include "net/tls_engine.hpp"
+#include "net/tls_sessions.hpp"
 #include "net/tls_stream.hpp"
 #include "support/certificates.hpp"
 #include "support/eventually.hpp"
@@ -1234,6 +1237,46 @@ BOOST_DATA_TEST_CASE(a_cancellation_may_come_when_the_context_of_the_stream_has_
   io.restart();
   io.poll();
   BOOST_TEST(end.ec.has_value());
+}
+
+// A server of TLS 1.2 that agrees anew names a session before there is anything to resume.
+BOOST_AUTO_TEST_CASE(half_a_session_is_not_kept) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
+    // Else it has no name, but a ticket at the end.
+    ::SSL_set_options(ssl, SSL_OP_NO_TICKET);
+    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
+    at.reach(1);
+    if (!has_more(ssl)) return "the client does not agree anew";
+    in_pieces pieces(ssl);
+    ::fcntl(::SSL_get_fd(ssl), F_SETFL, O_NONBLOCK);
+    char byte_of_data = 0;
+    if (::SSL_read(ssl, &byte_of_data, 1) != -1) return "there is data";
+    // The first record has the name.
+    const std::string said = pieces.take();
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(said.at(i)); };
+    if (!pieces.send(said.substr(0, 5 + byte(3) * 256u + byte(4)))) return "cannot send";
+    at.reach(2);
+    return at.wait_for(3) ? "" : "the client does not look";
+  });
+  const auto options = options_for(server);
+  const auto to = cocp::detail::make_destination(options.address, options);
+  const auto s = cocp::detail::make_tls_stream(io.get_executor(), options, *to);
+  BOOST_TEST(!finish([&](auto handler) { s->async_connect(*to->numeric, handler); }));
+  BOOST_TEST(!finish([&](auto handler) { s->async_handshake(handler); }));
+  BOOST_TEST(at.wait_for(1));
+  error_code ec;
+  // It is asked to agree anew, and sends its answer at the next look.
+  for (int i = 0; i < 2; ++i) BOOST_TEST((s->peek(ec) == peek_result::quiet));
+  BOOST_TEST(at.wait_for(2));
+  BOOST_TEST((s->peek(ec) == peek_result::quiet));
+  BOOST_TEST(::SSL_SESSION_is_resumable(::SSL_get_session(s->native_tls())) == 1);
+  // What there was before is there.
+  const cocp::detail::kept_session kept = to->sessions->take(std::time(nullptr));
+  BOOST_REQUIRE(kept.session);
+  BOOST_TEST(::SSL_SESSION_get_master_key(kept.session.get(), nullptr, 0) != 0u);
+  at.reach(3);
+  BOOST_TEST(server.failure() == "");
 }
 
 // A reader and a writer on strands of their own, which three threads run; each third operation of either is cancelled.
