@@ -181,7 +181,7 @@ class sampler {
     s.at = at;
     measure_process(s);
     const double time = at - at_;
-    s.kept_waiting = (s.kept_waiting - std::exchange(kept_waiting_, s.kept_waiting)) / time;
+    s.others = (s.others - std::exchange(others_, s.others)) / time;
     s.served = more(seen_.served, served_) / time;
     s.failed = more(seen_.failed, failed_) / time;
     s.refused = more(seen_.refused, refused_) / time;
@@ -198,7 +198,7 @@ class sampler {
 
   tally& seen_;
   double at_ = 0;
-  double kept_waiting_ = 0;
+  double others_ = 0;
   std::uint64_t served_ = 0;
   std::uint64_t failed_ = 0;
   std::uint64_t refused_ = 0;
@@ -210,7 +210,7 @@ void print(const sample& s) {
             << " descriptors  " << s.threads << " threads  " << std::setw(5) << s.served << " served/s  "
             << std::setw(4) << s.failed << " failed  " << std::setw(4) << s.refused << " refused  "
             << std::setprecision(1) << std::setw(6) << s.median << " ms median  " << std::setw(6) << s.worst
-            << " ms 99 %  " << std::setprecision(0) << std::setw(4) << s.kept_waiting << " ms kept waiting"
+            << " ms 99 %  " << std::setprecision(0) << std::setw(4) << s.others << " ms of others"
             << (s.troubles > 0 ? "  in trouble" : "") << std::endl;
 }
 

@@ -23,12 +23,12 @@ struct sample {
   double median = 0;   ///< Of what was served: from `get` to the end of the exchange, in ms.
   double worst = 0;    ///< Of 99 of a hundred.
   double troubles = 0;
-  /// For how much of the second its threads, all together, wanted a processor and had none; in ms. What a busy machine
-  /// adds to latency.
-  double kept_waiting = 0;
+  /// What others than this process and its servers took of the processors, in ms a second: what a busy machine adds to
+  /// latency.
+  double others = 0;
 };
 
-/// The figures of this process; `kept_waiting` since its start.
+/// The figures of this process; `others` since the machine's start.
 void measure_process(sample& s);
 
 /// True if what has a bound is in the last quarter, in the median, what it was in the second one. Each figure is told,
