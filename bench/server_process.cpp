@@ -179,7 +179,7 @@ void server_process::kill() noexcept {
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
   // What the kernel says to the other sides waits for its turn where the processors have much to do (ksoftirqd), and
-  // one whose place in the backlog was none is never told.
+  // who had no place in the backlog is never told.
   const auto deadline = clock::now() + longest_farewell;
   while (established_to(command_.port) && clock::now() < deadline) std::this_thread::yield();
 }

@@ -200,6 +200,14 @@ std::string read_all(SSL* ssl, std::string& got, std::size_t size) {
   return got.size() == size ? "" : "too much";
 }
 
+/// Has a client whose socket is full (1) agree anew; when its answer is kept (2), reads what it has written.
+std::string ask_for_another_agreement(SSL* ssl, stage& at, std::string& got, const std::size_t& size) {
+  if (!at.wait_for(1)) return "the client's buffer is not full";
+  if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
+  if (!at.wait_for(2)) return "the client does not answer";
+  return read_all(ssl, got, size);
+}
+
 /// True when the client has said something that has not been read.
 bool has_more(SSL* ssl) {
   pollfd readable{.fd = ::SSL_get_fd(ssl), .events = POLLIN, .revents = 0};
@@ -673,10 +681,7 @@ BOOST_AUTO_TEST_CASE(a_read_that_has_to_answer_does_so_when_the_socket_takes_it)
   std::string got;
   std::size_t size = 0;
   openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
-    if (!at.wait_for(1)) return "the client's buffer is not full";
-    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
-    if (!at.wait_for(2)) return "the client does not answer";
-    if (const std::string why = read_all(ssl, got, size); !why.empty()) return why;
+    if (auto why = ask_for_another_agreement(ssl, at, got, size); !why.empty()) return why;
     if (!has_more(ssl)) return "the client does not agree anew";
     return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
   });
@@ -939,10 +944,7 @@ BOOST_AUTO_TEST_CASE(an_answer_behind_a_write_that_is_cancelled_is_sent) {
   std::string got;
   std::size_t size = 0;
   openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
-    if (!at.wait_for(1)) return "the client's buffer is not full";
-    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
-    if (!at.wait_for(2)) return "the client does not answer";
-    if (auto why = read_all(ssl, got, size); !why.empty()) return why;
+    if (auto why = ask_for_another_agreement(ssl, at, got, size); !why.empty()) return why;
     if (!has_more(ssl)) return "the client does not agree anew";
     return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
   });
@@ -1101,10 +1103,7 @@ BOOST_AUTO_TEST_CASE(a_write_that_has_gone_does_not_fail_for_an_answer_behind_it
   std::string got;
   std::size_t size = 0;
   openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
-    if (!at.wait_for(1)) return "the client's buffer is not full";
-    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
-    if (!at.wait_for(2)) return "the client does not answer";
-    if (auto why = read_all(ssl, got, size); !why.empty()) return why;
+    if (auto why = ask_for_another_agreement(ssl, at, got, size); !why.empty()) return why;
     if (::shutdown(::SSL_get_fd(ssl), SHUT_RD) != 0) return "cannot shut down";
     at.reach(3);
     return at.wait_for(4) ? "" : "the client does not end";
