@@ -294,12 +294,20 @@ struct fixture {
             .tls = cocp::tls_options{.context = &context, .server_name = "localhost"}};
   }
 
+  auto destination_of(const openssl_server& server) {
+    const auto options = options_for(server);
+    return cocp::detail::make_destination(options.address, options);
+  }
+
   /// A stream behind its handshake.
   std::unique_ptr<cocp::detail::stream> connect(const openssl_server& server) {
-    const auto options = options_for(server);
-    const auto to = cocp::detail::make_destination(options.address, options);
-    auto s = cocp::detail::make_tls_stream(io.get_executor(), options, *to);
-    BOOST_TEST(!finish([&](auto handler) { s->async_connect(*to->numeric, handler); }));
+    return connect(io.get_executor(), options_for(server), *destination_of(server));
+  }
+  std::unique_ptr<cocp::detail::stream> connect(const asio::any_io_executor& ex,
+                                                const cocp::connection_options& options,
+                                                const cocp::detail::destination& to) {
+    auto s = cocp::detail::make_tls_stream(ex, options, to);
+    BOOST_TEST(!finish([&](auto handler) { s->async_connect(*to.numeric, handler); }));
     BOOST_TEST(!finish([&](auto handler) { s->async_handshake(handler); }));
     return s;
   }
@@ -1176,11 +1184,7 @@ BOOST_AUTO_TEST_CASE(what_is_kept_is_not_forgotten_when_its_sender_is_refused) {
   });
   reluctant_executor::control control{~0u, 1};
   const asio::any_io_executor ex(reluctant_executor(io.get_executor(), control));
-  const auto options = options_for(server);
-  const auto to = cocp::detail::make_destination(options.address, options);
-  auto s = cocp::detail::make_tls_stream(ex, options, *to);
-  BOOST_TEST(!finish([&](auto handler) { s->async_connect(*to->numeric, handler); }));
-  BOOST_TEST(!finish([&](auto handler) { s->async_handshake(handler); }));
+  const auto s = connect(ex, options_for(server), *destination_of(server));
   const std::string sent = fill(*s, server);
   outcome read;
   char byte = 0;
@@ -1258,11 +1262,8 @@ BOOST_AUTO_TEST_CASE(half_a_session_is_not_kept) {
     at.reach(2);
     return at.wait_for(3) ? "" : "the client does not look";
   });
-  const auto options = options_for(server);
-  const auto to = cocp::detail::make_destination(options.address, options);
-  const auto s = cocp::detail::make_tls_stream(io.get_executor(), options, *to);
-  BOOST_TEST(!finish([&](auto handler) { s->async_connect(*to->numeric, handler); }));
-  BOOST_TEST(!finish([&](auto handler) { s->async_handshake(handler); }));
+  const auto to = destination_of(server);
+  const auto s = connect(io.get_executor(), options_for(server), *to);
   BOOST_TEST(at.wait_for(1));
   error_code ec;
   // It is asked to agree anew, and sends its answer at the next look.
