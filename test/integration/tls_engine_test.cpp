@@ -25,6 +25,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <ctime>
 #include <exception>
@@ -1428,6 +1429,46 @@ BOOST_AUTO_TEST_CASE(what_was_said_before_the_end_is_read_though_no_answer_can_b
   ec.clear();
   while (engine->read(asio::buffer(&byte, 1), n, ec) == tls_engine::outcome::needs_input) receive();
   BOOST_TEST(ec == asio::ssl::error::stream_truncated);
+}
+
+// OpenSSL answers the wish while it reads, in TLS 1.2.
+BOOST_AUTO_TEST_CASE(what_came_with_a_wish_to_agree_anew_is_read_though_it_cannot_be_answered) {
+  openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
+    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
+    return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
+  });
+  connect_engine(server);
+  BOOST_TEST(server.failure() == "");
+  char byte = 0;
+  std::size_t n = 0;
+  error_code ec;
+  while (engine->read(asio::buffer(&byte, 1), n, ec) == tls_engine::outcome::needs_input) receive();
+  BOOST_TEST(!ec);
+  BOOST_TEST(byte == 'y');
+  while (engine->read(asio::buffer(&byte, 1), n, ec) == tls_engine::outcome::needs_input) receive();
+  BOOST_TEST(ec == asio::error::broken_pipe);
+}
+
+// The second key update has OpenSSL answer the first while it reads.
+BOOST_AUTO_TEST_CASE(behind_a_goodbye_nothing_is_said) {
+  stage at;
+  openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
+    if (const std::string why = read_end(ssl); !why.empty()) return why;
+    if (const std::string why = update_keys(ssl, 2); !why.empty()) return why;
+    if (!at.wait_for(1)) return "the client does not read";
+    char byte = 0;
+    return ::recv(::SSL_get_fd(ssl), &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN ? "" : "the client says more";
+  });
+  connect_engine(server);
+  error_code ec;
+  BOOST_TEST((engine->say_goodbye(ec) == tls_engine::outcome::done));
+  char byte = 0;
+  std::size_t n = 0;
+  while (engine->read(asio::buffer(&byte, 1), n, ec) == tls_engine::outcome::needs_input) receive();
+  BOOST_TEST(!ec);
+  BOOST_TEST(byte == 'y');
+  at.reach(1);
+  BOOST_TEST(server.failure() == "");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
