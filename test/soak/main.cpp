@@ -51,7 +51,7 @@ const char* const usage_text = R"(soak [OPTION VALUE]...
   --seed N        what all faults are drawn from; without it: a random one
   --every N       a line every so many seconds (10)
   --csv FILE      where what was measured goes, a line for each second
-  --picture FILE  a picture of it, an SVG by gnuplot
+  --picture FILE  a picture of it by gnuplot: FILE ends with .svg or .png
 )";
 
 /// In less time nothing can be said about growth.
@@ -82,6 +82,9 @@ options parse(int argc, char** argv) {
     } else if (name == "--csv") {
       o.csv = value;
     } else if (name == "--picture") {
+      if (!value.ends_with(".svg") && !value.ends_with(".png")) {
+        throw std::invalid_argument("--picture " + value + ": must end with .svg or .png");
+      }
       o.picture = value;
     } else {
       throw std::invalid_argument(name + " is unknown\n" + usage_text);

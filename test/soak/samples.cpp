@@ -159,7 +159,8 @@ void draw(const std::string& csv, const std::string& title, const std::string& p
   const temporary_directory directory;
   const std::string script = directory.path() / "script";
   std::ofstream out(script);
-  out << "set terminal svg size 900,900 font 'sans,11' background 'white'\n"
+  out << "set terminal " << (path.ends_with(".png") ? "png" : "svg")
+      << " size 900,900 font 'sans,11' background 'white'\n"
       << "set output '" << path << "'\nset datafile separator ','\nset grid\nset key top left\nset yrange [0:*]\n"
       << "set multiplot layout 4,1 title '" << title << "'\n"
       << "set style data lines\nfile = '" << csv << "'\n"

@@ -38,7 +38,7 @@ bool are_flat(const std::vector<sample>& samples, std::ostream& out);
 
 /// Comma separated, with a line of names.
 void write_csv(const std::vector<sample>& samples, const std::string& path);
-/// A picture of them, by gnuplot(1), as SVG. \throws std::exception
+/// A picture of them, by gnuplot(1): a PNG where `path` ends with .png, else an SVG. \throws std::exception
 void draw(const std::string& csv, const std::string& title, const std::string& path);
 
 }  // namespace cocp::test::soak
