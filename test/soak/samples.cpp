@@ -99,13 +99,14 @@ double own_ticks() {
   return sum;
 }
 
-/// What all have had of them, or the host has taken. Not what the kernel did in interrupts, our traffic's among them.
+/// What all have had of them, or the host has taken. With what the kernel did in interrupts: a process that is
+/// interrupted is charged with it.
 double all_ticks() {
   std::ifstream file("/proc/stat");
   std::string name;
   double user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0;
   file >> name >> user >> nice >> system >> idle >> iowait >> irq >> softirq >> steal;
-  return user + nice + system + steal;
+  return user + nice + system + irq + softirq + steal;
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct sample {
   double worst = 0;    ///< Of 99 of a hundred.
   double troubles = 0;
   /// What others than this process and its servers took of the processors, in ms a second: what a busy machine adds to
-  /// latency.
+  /// latency. The kernel counts all by its ticks and each exactly: so it may be below 0, by some tens.
   double others = 0;
 };
 
