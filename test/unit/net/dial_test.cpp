@@ -11,6 +11,7 @@
 #include <cocp/pool.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <sstream>
 #include <stdexcept>
@@ -291,6 +292,20 @@ BOOST_AUTO_TEST_CASE(a_quick_address_that_fails_behind_its_connect_wins_no_race_
   BOOST_TEST(w.net().attempted == (texts{"10.0.0.1:7", "10.0.0.2:7", "10.0.0.1:7"}), boost::test_tools::per_element());
   // And what does not answer holds up the other one for one attempt.
   w.net().on_accept = {};
+  w.advance(1s);
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  BOOST_TEST(w.net().attempted.back() == "10.0.0.2:7");
+}
+
+// An attempt that would end by itself is what it waits for otherwise.
+BOOST_AUTO_TEST_CASE(an_address_that_is_to_be_tried_alone_waits_not_for_ever_for_one_without_an_answer) {
+  named w({"10.0.0.1", "10.0.0.2"}, {.connect_timeout = std::nullopt, .retry_min = 100ms, .retry_max = 100ms});
+  w.net().results_at["10.0.0.1:7"] = connect_result::hangs;
+  w.net().on_accept = [](fake_peer& p) { p.fin(); };
+  w.advance(1s);
+  w.net().on_accept = {};
+  w.advance(cocp::detail::longest_alone - 1s);
+  BOOST_TEST(w.net().attempted == (texts{"10.0.0.1:7", "10.0.0.2:7", "10.0.0.1:7"}), boost::test_tools::per_element());
   w.advance(1s);
   BOOST_TEST(w.pool->stats().connected == 1u);
   BOOST_TEST(w.net().attempted.back() == "10.0.0.2:7");
