@@ -22,7 +22,7 @@ std::size_t raw_stream::send_otherwise(const std::vector<asio::const_buffer>& bu
   for (const asio::const_buffer& b : buffers) {
     const sent_now some = stream_->write_now(b, ec);
     sent += some.taken;
-    has_kept_ = !some.all_gone;
+    if (some.taken != 0) has_kept_ = !some.all_gone;
     if (ec || some.taken != b.size()) break;
   }
   return sent;

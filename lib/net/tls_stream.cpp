@@ -435,6 +435,10 @@ class tls_step {
     tls_stream& s = *door->stream;
     switch (ended) {
       case part::start:
+        // What was kept is sent, and nothing else.
+        if constexpr (std::is_same_v<Work, tls_stream::writing>) {
+          result_ = work_.from.size() == 0 && !s.engine_.output_error();
+        }
         break;
       case part::receive:
         s.receiving_ = false;
@@ -616,7 +620,8 @@ sent_now tls_stream::write_now(asio::const_buffer buffer, error_code& ec) {
     if (o == tls_engine::outcome::failed) orderly_ = false;
     if (o != tls_engine::outcome::done) break;
   }
-  sent.all_gone = !engine_.has_output();
+  // An answer of the reader's may be kept, on which it has waited.
+  sent.all_gone = sent.taken == 0 || !engine_.has_output();
   return sent;
 }
 

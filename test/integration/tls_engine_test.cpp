@@ -1107,7 +1107,8 @@ BOOST_AUTO_TEST_CASE(of_an_address_to_verify_the_zone_is_left_out) {
   BOOST_CHECK_NO_THROW(cocp::detail::make_tls_stream(io.get_executor(), options, *to));
 }
 
-BOOST_AUTO_TEST_CASE(a_write_that_has_gone_does_not_fail_for_an_answer_behind_it) {
+// Also one that was taken at once, and kept.
+BOOST_DATA_TEST_CASE(a_write_that_has_gone_does_not_fail_for_an_answer_behind_it, data::make({false, true}), is_kept) {
   stage at;
   std::string got;
   std::size_t size = 0;
@@ -1126,7 +1127,17 @@ BOOST_AUTO_TEST_CASE(a_write_that_has_gone_does_not_fail_for_an_answer_behind_it
   const std::string some(300, 'x');
   size += some.size();
   outcome write;
-  s->async_write_some(asio::buffer(some), asio::bind_executor(other.get_executor(), write.handler()));
+  asio::const_buffer rest = asio::buffer(some);
+  if (is_kept) {
+    error_code ec;
+    const cocp::detail::sent_now now = s->write_now(rest, ec);
+    BOOST_TEST(!ec);
+    BOOST_TEST(!now.all_gone);
+    rest += now.taken;
+    BOOST_TEST(rest.size() == 0u);
+  }
+  const std::size_t told = rest.size();
+  s->async_write_some(rest, asio::bind_executor(other.get_executor(), write.handler()));
   at.reach(1);
   // The read has answered, behind what is written.
   BOOST_TEST(run_until([&] { return ::SSL_in_init(s->native_tls()) == 1; }));
@@ -1142,8 +1153,30 @@ BOOST_AUTO_TEST_CASE(a_write_that_has_gone_does_not_fail_for_an_answer_behind_it
     return write.ec.has_value();
   }));
   BOOST_TEST(*write.ec == error_code());
-  BOOST_TEST(write.n == some.size());
+  BOOST_TEST(write.n == told);
   at.reach(4);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_of_a_write_is_kept_that_finds_an_answer_before_it) {
+  stage at;
+  std::string got;
+  std::size_t size = 0;
+  openssl_server server(files, asio::ssl::context::tlsv12_server,
+                        [&](SSL* ssl) { return ask_for_another_agreement(ssl, at, got, size); });
+  const auto s = connect(server);
+  size = fill(*s, server).size();
+  outcome read;
+  char byte = 0;
+  s->async_read_some(asio::buffer(&byte, 1), read.handler());
+  at.reach(1);
+  BOOST_TEST(run_until([&] { return ::SSL_in_init(s->native_tls()) == 1; }));
+  error_code ec;
+  const cocp::detail::sent_now now = s->write_now(asio::buffer("x", 1), ec);
+  BOOST_TEST(!ec);
+  BOOST_TEST(now.taken == 0u);
+  BOOST_TEST(now.all_gone);
+  at.reach(2);
+  BOOST_TEST(server.failure() == "");
 }
 
 // For a memory checker.
@@ -1433,11 +1466,15 @@ BOOST_AUTO_TEST_CASE(what_was_said_before_the_end_is_read_though_no_answer_can_b
 
 // OpenSSL answers the wish while it reads, in TLS 1.2.
 BOOST_AUTO_TEST_CASE(what_came_with_a_wish_to_agree_anew_is_read_though_it_cannot_be_answered) {
+  stage at;
   openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
+    // So that the client receives both at once.
+    if (!at.wait_for(1)) return "the client does not agree";
     if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
     return ::SSL_write(ssl, "y", 1) == 1 ? "" : "cannot write";
   });
   connect_engine(server);
+  at.reach(1);
   BOOST_TEST(server.failure() == "");
   char byte = 0;
   std::size_t n = 0;
