@@ -246,7 +246,12 @@ void kept_channel::expires_never() noexcept {
   change([this](wait_list& ended) {
     word_.clear(stream_word::expired);
     limit_.unset();
-    if (limit_.is_bound() && limit_.has_passed()) expire(ended);
+    if (limit_.is_bound() && limit_.has_passed()) {
+      expire(ended);
+    } else if (!limit_.rearm()) {
+      // The limit has struck that came before the bound, and its timer with it.
+      state_.tell_owner();
+    }
   });
 }
 

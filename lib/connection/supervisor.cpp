@@ -170,8 +170,10 @@ void supervisor::go_on(std::shared_ptr<void> keep) noexcept {
     switch (phase_) {
       case phase::down: {
         if (!make_work()) return rest(later(env_->now(), redelivery_pause), std::move(keep));
-        const time_point start = client_.may_dial(env_->now());
-        if (start > env_->now()) return rest(start, std::move(keep));
+        // One look at the clock: who may not dial at that time has no leave to, however late it is by then.
+        const time_point now = env_->now();
+        const time_point start = client_.may_dial(now);
+        if (start > now) return rest(start, std::move(keep));
         dialling_ = true;
         to_ = client_.target();
         begun_ = env_->now();

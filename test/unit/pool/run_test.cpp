@@ -400,6 +400,28 @@ BOOST_AUTO_TEST_CASE(who_takes_his_own_limit_away_is_still_bounded_though_that_t
   BOOST_TEST(ended->error == errc::timed_out);
 }
 
+BOOST_AUTO_TEST_CASE(who_takes_away_his_own_limit_that_has_struck_is_still_bounded) {
+  answering_world w;
+  asio::steady_timer pause(w.io(), asio::steady_timer::time_point::max());
+  auto f = [&pause](cocp::lease& l) -> asio::awaitable<void> {
+    l->expires_after(1s);
+    cocp::error_code ended_early;
+    auto token = asio::redirect_error(asio::use_awaitable, ended_early);
+    co_await pause.async_wait(token);
+    l->expires_never();
+    char answer = 0;
+    const auto in = asio::buffer(&answer, 1);
+    co_await l->read_some(in);
+  };
+  const auto ended = w.watch(w.pool->run(f, {.timeout = 5s}));
+  w.advance(2s);
+  pause.cancel();
+  w.advance(2s);
+  BOOST_TEST(!ended->done);
+  w.advance(2s);
+  BOOST_TEST(ended->error == errc::timed_out);
+}
+
 BOOST_AUTO_TEST_CASE(a_repeat_waits_for_what_is_left_of_the_time) {
   pool_world w;
   auto f = [](cocp::lease& l) -> asio::awaitable<void> {
