@@ -42,6 +42,7 @@ struct named_pool {
 /// | `db_client_connection_use_time_seconds`   | histogram | `use_time`; only of pools that report their leases     |
 /// | `cocp_connected`                          | gauge     | `connected`                                            |
 /// | `cocp_connecting`                         | gauge     | `connecting`                                           |
+/// | `cocp_detached`                           | gauge     | `detached`                                             |
 /// | `cocp_hooks`                              | gauge     | `hooks`                                                |
 /// | `cocp_queued`                             | gauge     | `queued`                                               |
 /// | `cocp_resting`                            | gauge     | `resting`                                              |

@@ -278,9 +278,19 @@ struct scripted_server::state : std::enable_shared_from_this<state> {
   void accept() {
     acceptor.async_accept([self = shared_from_this(), mine = times_listened](
                               error_code ec, boost::asio::generic::stream_protocol::socket socket) {
-      if (!ec) self->begin(std::move(socket));
+      const auto listens = [&self, mine] { return self->acceptor.is_open() && self->times_listened == mine; };
+      if (!ec) {
+        std::unique_lock lock(self->mutex);
+        if (!listens()) {
+          // It was taken from the backlog before: one that was not accepted yet.
+          detail::send_rst(socket.native_handle());
+          return;
+        }
+        lock.unlock();
+        self->begin(std::move(socket));
+      }
       std::lock_guard lock(self->mutex);
-      if (self->acceptor.is_open() && self->times_listened == mine) self->accept();
+      if (listens()) self->accept();
     });
   }
 
@@ -603,7 +613,8 @@ struct scripted_server::state : std::enable_shared_from_this<state> {
     std::lock_guard lock(self->mutex);
     if (self->is_gone) throw boost::system::system_error(boost::asio::error::operation_aborted, "scripted_server");
     self->throw_mismatches();
-    if (w.due) co_return;
+    if (self->value(what) >= n) co_return;
+    if (w.due) throw script_error("a mismatch, of which another was told");
     if (ec) throw boost::system::system_error(ec, "scripted_server");
     throw boost::system::system_error(
         boost::asio::error::timed_out,

@@ -389,6 +389,40 @@ BOOST_AUTO_TEST_CASE(it_reads_on_when_it_has_ended_its_side) {
   });
 }
 
+// Asio takes the next from the backlog before it says so.
+BOOST_AUTO_TEST_CASE(who_was_not_accepted_yet_is_reset_when_it_does_not_listen_any_more) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor());
+    plain_connection first(io.get_executor());
+    plain_connection second(io.get_executor());
+    first.socket.connect(server.endpoint());
+    second.socket.connect(server.endpoint());
+    co_await server.until_accepted(1);
+    server.stop_listening();
+    server.reset_all();
+    BOOST_TEST(co_await end_of(first) == asio::error::connection_reset);
+    BOOST_TEST(co_await end_of(second) == asio::error::connection_reset);
+    BOOST_TEST(server.accepted() == 1u);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_mismatch_ends_each_wait_and_none_as_if_it_had_its_count) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::expect{"PING"}});
+    unsigned failed = 0;
+    for (int i = 0; i < 2; ++i) {
+      asio::co_spawn(io, server.until_finished(1), [&failed](std::exception_ptr e) { failed += e ? 1u : 0u; });
+    }
+    plain_connection c(io.get_executor());
+    co_await c.connect(server.endpoint());
+    const auto out = asio::buffer("x", 1);
+    co_await asio::async_write(c.socket, out, asio::use_awaitable);
+    BOOST_TEST(co_await end_of(c) == asio::error::connection_reset);
+    co_await asio::post(asio::use_awaitable);
+    BOOST_TEST(failed == 2u);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(it_listens_on_a_unix_socket_too) {
   run([&]() -> asio::awaitable<void> {
     scripted_server server(io.get_executor(), {step::echo{}}, transport::unix_socket);
