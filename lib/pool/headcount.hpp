@@ -78,8 +78,13 @@ class headcount {
   std::size_t planned() const noexcept { return planned_; }
   /// There are too many: the next that comes back is closed rather than used again.
   bool is_surplus() const noexcept { return wanted_ > size_; }
-  /// How many may go, of those that nobody needs; `asked`: the most that somebody wants to be up.
+  /// How many may go, of those that are not open; `asked`: the most that somebody wants to be up.
   std::size_t spare(std::size_t asked) const noexcept { return wanted_ - std::min(wanted_, least(asked)); }
+  /// The same, of those that are: what is to be opened, and may not be for long, is none that is kept open.
+  std::size_t spare_open(std::size_t asked) const noexcept {
+    const std::size_t open = wanted_ - opening();
+    return open - std::min(open, least(asked));
+  }
   /// How many to open now, if `waiting` wait for one and somebody wants `asked` to be up.
   std::size_t missing(std::size_t waiting, std::size_t asked) const noexcept;
   /// @}

@@ -247,6 +247,8 @@ class pool_core final : public wait_owner,
   void free_place(slot& s) noexcept;
   /// Nobody of this pool is to dial in those: they are given up.
   void give_up_places() noexcept;
+  /// It is up and idle, and need not be kept. What nobody waits for is given up for that.
+  bool may_leave_room(const slot& s) noexcept;
   /// It is up, idle, and to be closed, since another pool needs its place.
   bool leaves_room(slot& s) noexcept;
   bool is_used() const noexcept;
@@ -341,6 +343,8 @@ class pool_core final : public wait_owner,
   std::size_t free_places_ = 0;
   /// Another pool needs what becomes idle: it is asked first.
   bool pressed_ = false;
+  /// When somebody last had or wanted what is not idle now.
+  time_point used_until_{};
 
   std::shared_ptr<const destination> to_;
   /// What `readdress` and `renew` count.

@@ -7,6 +7,7 @@
 
 #include <cocp/pool.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -305,8 +306,10 @@ void pool_core::move(slot& s, slot_event e) noexcept {
   const bool is_supervised = s.owner() == slot_owner::supervisor;
   if (was_supervised == is_supervised) return;
   if (is_supervised) {
+    const time_point used_at = shelf_.used_at(s, env_->now());
+    used_until_ = std::max(used_until_, used_at);
     // One that was detached is no more than vacant.
-    headcount_.gone(s, s.is_dialling(), shelf_.used_at(s, env_->now()));
+    headcount_.gone(s, s.is_dialling(), used_at);
   } else {
     headcount_.placed(s);
   }

@@ -54,16 +54,20 @@ void pool_core::ask_again() noexcept {
   let_dial(env_->now());
 }
 
-bool pool_core::leaves_room(slot& s) noexcept {
-  const auto has_spare = [this] { return headcount_.spare(waiting_room_.most_wanted_up()) != 0; };
+bool pool_core::may_leave_room(const slot& s) noexcept {
+  const std::size_t asked = waiting_room_.most_wanted_up();
   // Nobody waits for what it stands in line for, or this one would be his: it is not closed for another of its own.
-  while (share_->stands_in_line() && !share_->waits_for_dial() && has_spare()) {
+  while (share_->stands_in_line() && !share_->waits_for_dial() && headcount_.spare(asked) != 0) {
     const headcount::leaver unopened = headcount_.find_unopened();
     // It may be a lease that is to be redialled.
     if (!unopened || (unopened.made && slot_of(*unopened.made).is_dialling())) break;
     unwant(unopened);
   }
-  if (!has_spare() || !s.has_place_) return false;
+  return s.has_place_ && headcount_.spare_open(asked) != 0;
+}
+
+bool pool_core::leaves_room(slot& s) noexcept {
+  if (!may_leave_room(s)) return false;
   if (share_->claims()) {
     s.makes_room_ = true;
     return true;
@@ -76,17 +80,15 @@ bool pool_core::leaves_room(slot& s) noexcept {
 void pool_core::make_room() noexcept {
   locked lock(mutex_);
   shelf::entry* const oldest = shelf_.find_oldest();
-  // What it needs itself it does not close.
-  const bool can = !closed_ && oldest && !share_->stands_in_line() && headcount_.spare(0) != 0;
-  if (!can) {
+  if (closed_ || !oldest || !may_leave_room(slot_of(*oldest))) {
     share_->press();
     pressed_ = true;
     update_plain_put();
     return;
   }
   slot& s = slot_of(*oldest);
-  share_->leaves();
-  s.makes_room_ = true;
+  // It may have been for this pool alone.
+  if (!leaves_room(s)) return;
   shelf_.remove(s);
   const loss why{{}, room_words, ending::surplus};
   give_to_supervisor(std::move(lock), s, &why);
@@ -99,8 +101,8 @@ bool pool_core::is_used() const noexcept {
 
 time_point pool_core::used_at(time_point now) noexcept {
   const std::lock_guard lock(mutex_);
-  if (is_used()) return now;
-  time_point last{};
+  if (is_used() || census_.count(slot_owner::hook) != 0) return now;
+  time_point last = used_until_;
   for (const auto& s : slots_) {
     if (s->owner() == slot_owner::idle) last = std::max(last, shelf_.note_use(*s, now));
   }

@@ -114,15 +114,14 @@ void pool_core::look_at_idle() noexcept {
   {
     const std::lock_guard lock(mutex_);
     headcount_.note_wishes(tick_);
-    std::size_t spare = headcount_.spare(waiting_room_.most_wanted_up());
+    const std::size_t asked = waiting_room_.most_wanted_up();
     // When nobody waits any more there is another look: see note_departures.
-    while (spare != 0 && waiting_room_.is_empty(line::lease)) {
+    while (headcount_.spare(asked) != 0 && waiting_room_.is_empty(line::lease)) {
       const headcount::leaver unneeded = headcount_.find_unneeded(tick_, found.next);
       if (!unneeded) break;
       unwant(unneeded);
-      --spare;
     }
-    shelf_.look(spare, headcount_.wanted(), tick_, found);
+    shelf_.look(headcount_.spare_open(asked), headcount_.wanted(), tick_, found);
     for (shelf::list* l : {&found.close, &found.keep_alive, &found.watch}) {
       for (shelf::entry& e : *l) move(slot_of(e), slot_event::picked_up);
     }

@@ -154,6 +154,7 @@ void pool_core::note_departures() noexcept {
   const time_point next_look = later(tick_, shelf_.look_after());
   if (waiting_room_.has_emptied()) {
     headcount_.wish();
+    if (share_) used_until_ = env_->now();
     if (shelf_.is_timed() && headcount_.opening() != 0) due_by(duty::look, next_look);
   }
   note_need();

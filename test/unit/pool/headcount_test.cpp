@@ -137,6 +137,17 @@ BOOST_AUTO_TEST_CASE(spares_those_that_are_kept_open_or_asked_for) {
   BOOST_TEST(count.spare(9) == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(spares_of_those_that_are_open_no_more_than_others_make_up_for) {
+  for (auto& one : e) open(one, {});
+  BOOST_TEST(count.spare_open(0) == 3u);
+  count.gone(e[0], false, {});
+  BOOST_TEST(count.spare(0) == 3u);
+  BOOST_TEST(count.spare_open(0) == 2u);
+  BOOST_TEST(count.spare_open(3) == 0u);
+  count.plan(1, {});
+  BOOST_TEST(count.spare_open(0) == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(gives_one_its_time_that_was_dialled_in_a_lease_and_then_put_back) {
   open(e[0], time_point(0s));
   count.want(e[1], time_point(9s));

@@ -249,6 +249,40 @@ BOOST_AUTO_TEST_CASE(one_that_is_used_stays) {
   BOOST_TEST(gauges(*w.pool) == "0 connected, 0 idle, 0 leased, 0 connecting, 0 waiting");
 }
 
+// What is wanted, and down, is not kept open.
+BOOST_AUTO_TEST_CASE(the_only_one_that_is_up_stays) {
+  pool_world w({.size = 2, .min_size = 1, .idle_timeout = 10s});
+  auto held = take(w, 2);
+  held[0].put();
+  w.advance(5s);
+  held[1].put();
+  w.advance(1s);
+  w.net().default_result = connect_result::refused;
+  w.net().peers[1]->fin();
+  w.advance(1min);
+  BOOST_TEST(w.pool->stats().connected == 1u);
+  // Nor does the other one come back: it was above min_size.
+  BOOST_TEST(w.pool->stats().wanted == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(one_that_is_up_goes_when_another_has_come_back) {
+  pool_world w({.size = 2, .min_size = 1, .idle_timeout = 10s});
+  auto held = take(w, 2);
+  held[0].put();
+  w.advance(5s);
+  w.net().default_result = connect_result::refused;
+  w.net().peers[1]->fin();
+  w.advance(1s);
+  held[1].put();
+  w.advance(7s);
+  BOOST_TEST(w.net().open() == 1u);
+  w.net().default_result = connect_result::accepted;
+  w.pool->retry_now();
+  w.advance(1s);
+  BOOST_TEST(w.net().open() == 1u);
+  BOOST_TEST(w.net().peers[0]->gone);
+}
+
 BOOST_AUTO_TEST_CASE(one_that_was_discarded_was_used_too) {
   pool_world w({.size = 2, .min_size = 0, .idle_timeout = 10s});
   auto held = take(w, 1);

@@ -247,6 +247,53 @@ BOOST_AUTO_TEST_CASE(nothing_idle_is_closed_for_another_of_the_same_pool) {
   }
 }
 
+// Rule 15: whoever stood in line himself when he was asked would be asked no more.
+BOOST_AUTO_TEST_CASE(an_idle_one_makes_room_though_its_pool_stands_in_line_for_another) {
+  pools_world w({.max_connections = 2}, {.size = 2});
+  {
+    const auto first = w.take(1);
+    const auto second = w.take(1);
+  }
+  w.advance(1s);
+  w.net().results_at[w.at(1)] = connect_result::refused;
+  w.net().peers[0]->fin();
+  w.advance(10ms);
+  const auto held = w.take(2);
+  w.advance(1s);
+  const auto waits = w.get(3);
+  w.advance(1s);
+  BOOST_TEST(bool(waits->lease));
+}
+
+BOOST_AUTO_TEST_CASE(one_that_came_back_before_its_pool_was_asked_makes_room) {
+  pools_world w({.max_connections = 1}, {.size = 3});
+  w.take(1).put();
+  w.advance(1s);
+  auto held = w.pools->try_get(w.at(1));
+  BOOST_TEST_REQUIRE(bool(held));
+  BOOST_TEST(!w.pools->try_get(w.at(1)));
+  held.put();
+  w.settle();
+  BOOST_TEST(w.open(1) == 1u, "for nobody else it is not closed");
+  BOOST_TEST(bool(w.take(2)));
+}
+
+BOOST_AUTO_TEST_CASE(the_one_that_is_up_is_kept_while_another_is_down) {
+  pools_world w({.max_connections = 2}, {.size = 2, .min_size = 1}, {.retry_min = 5s, .retry_max = 5s});
+  {
+    const auto first = w.take(1);
+    const auto second = w.take(1);
+  }
+  w.advance(10s);
+  w.net().results_at[w.at(1)] = connect_result::refused;
+  w.net().peers[0]->fin();
+  w.advance(10ms);
+  const auto held = w.take(2);
+  const auto waits = w.get(3);
+  w.advance(20s);
+  BOOST_TEST(w.open(1) == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(one_is_closed_for_a_lease_of_the_same_pool_that_is_to_be_redialled) {
   pools_world w({.max_connections = 2}, {.size = 2});
   auto first = w.take(1);

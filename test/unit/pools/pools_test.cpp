@@ -16,6 +16,7 @@ namespace asio = boost::asio;
 using namespace cocp::test;
 using namespace std::chrono_literals;
 using cocp::errc;
+using connect_result = fake_network::connect_result;
 using cocp::error_code;
 using cocp::event_kind;
 
@@ -212,6 +213,53 @@ BOOST_AUTO_TEST_CASE(one_with_a_detached_connection_stays) {
   BOOST_TEST(held->is_connected());
   held.put();
   w.advance(3min);
+  BOOST_TEST(!w.has_pool(1));
+}
+
+// However its last use has ended: none of those leaves anything idle.
+BOOST_AUTO_TEST_CASE(its_time_begins_with_the_end_of_the_last_use) {
+  const std::pair<const char*, void (*)(pools_world&, cocp::lease&)> ways[] = {
+      {"detached",
+       [](pools_world&, cocp::lease& l) {
+         l.detach();
+         l.put();
+       }},
+      {"discarded in an outage",
+       [](pools_world& w, cocp::lease& l) {
+         w.net().results_at[w.at(1)] = connect_result::refused;
+         l.discard();
+       }},
+      {"lost in an outage",
+       [](pools_world& w, cocp::lease& l) {
+         w.net().results_at[w.at(1)] = connect_result::refused;
+         w.net().peers[0]->fin();
+         w.settle();
+         l.put();
+       }},
+  };
+  for (const auto& [name, end] : ways) {
+    BOOST_TEST_CONTEXT(name) {
+      pools_world w({.unused_for = 1min});
+      auto held = w.take(1);
+      w.advance(119s);
+      end(w, held);
+      w.advance(59s);
+      BOOST_TEST(w.has_pool(1));
+      w.advance(62s);
+      BOOST_TEST(!w.has_pool(1));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_wait_in_vain_is_a_use) {
+  pools_world w({.unused_for = 1min}, {.size = 1, .get_timeout = 119s});
+  w.net().results_at[w.at(1)] = connect_result::refused;
+  auto waits = w.get(1);
+  w.advance(120s);
+  BOOST_TEST(waits->error == errc::timed_out);
+  w.advance(57s);
+  BOOST_TEST(w.has_pool(1));
+  w.advance(1min);
   BOOST_TEST(!w.has_pool(1));
 }
 
