@@ -246,12 +246,8 @@ void kept_channel::expires_never() noexcept {
   change([this](wait_list& ended) {
     word_.clear(stream_word::expired);
     limit_.unset();
-    if (limit_.is_bound() && limit_.has_passed()) {
-      expire(ended);
-    } else if (!limit_.rearm()) {
-      // The limit has struck that came before the bound, and its timer with it.
-      state_.tell_owner();
-    }
+    // The timer may be gone with a limit that has struck before the bound.
+    apply_limit(ended);
   });
 }
 
@@ -286,12 +282,7 @@ void kept_channel::set_limit(F set) {
 void kept_channel::on_limit_timer() {
   change([this](wait_list& ended) {
     limit_.note_strike();
-    if (limit_.has_passed()) {
-      expire(ended);
-    } else if (!limit_.rearm()) {
-      // Its owner tries again. If there is none this is an attempt's, which has another limit of its own.
-      state_.tell_owner();
-    }
+    apply_limit(ended);
   });
 }
 
@@ -304,6 +295,15 @@ void kept_channel::strike_if_due() noexcept {
 void kept_channel::expire(wait_list& ended) noexcept {
   limit_.note_passed();
   state_.expire(ended);
+}
+
+void kept_channel::apply_limit(wait_list& ended) noexcept {
+  if (limit_.has_passed()) {
+    expire(ended);
+  } else if (!limit_.rearm()) {
+    // Its owner tries again. If there is none this is an attempt's, which has another limit of its own.
+    state_.tell_owner();
+  }
 }
 
 void kept_channel::give_up_stream() noexcept {

@@ -176,7 +176,7 @@ void supervisor::go_on(std::shared_ptr<void> keep) noexcept {
         if (start > now) return rest(start, std::move(keep));
         dialling_ = true;
         to_ = client_.target();
-        begun_ = env_->now();
+        begun_ = now;
         return begin(&supervisor::dial_once, std::move(keep));
       }
       case phase::up: {

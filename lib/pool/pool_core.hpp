@@ -249,8 +249,8 @@ class pool_core final : public wait_owner,
   void give_up_places() noexcept;
   /// It is up and idle, and need not be kept. What nobody waits for is given up for that.
   bool may_leave_room(const slot& s) noexcept;
-  /// It is up, idle, and to be closed, since another pool needs its place.
-  bool leaves_room(slot& s) noexcept;
+  /// Another pool needs its place, so that it is to be closed. If none does this one is pressed no more.
+  bool is_claimed(slot& s) noexcept;
   bool is_used() const noexcept;
   /// After an attempt has failed, in truth or in effect, and in time: ends the waits that are not to outlast
   /// `fail_fast`.

@@ -224,7 +224,7 @@ void pool_core::place(locked lock, slot& s) noexcept {
     complete(next);
     return;
   }
-  if (closed_ || must_go(s) || (pressed_ && leaves_room(s))) {
+  if (closed_ || must_go(s) || (pressed_ && may_leave_room(s) && is_claimed(s))) {
     send_away(std::move(lock), s);
     return;
   }

@@ -66,8 +66,7 @@ bool pool_core::may_leave_room(const slot& s) noexcept {
   return s.has_place_ && headcount_.spare_open(asked) != 0;
 }
 
-bool pool_core::leaves_room(slot& s) noexcept {
-  if (!may_leave_room(s)) return false;
+bool pool_core::is_claimed(slot& s) noexcept {
   if (share_->claims()) {
     s.makes_room_ = true;
     return true;
@@ -88,7 +87,7 @@ void pool_core::make_room() noexcept {
   }
   slot& s = slot_of(*oldest);
   // It may have been for this pool alone.
-  if (!leaves_room(s)) return;
+  if (!is_claimed(s)) return;
   shelf_.remove(s);
   const loss why{{}, room_words, ending::surplus};
   give_to_supervisor(std::move(lock), s, &why);

@@ -78,6 +78,17 @@ struct answering_world : pool_world {
   }
 };
 
+/// Takes its own limit away when `pause` has ended, and then waits for what does not come.
+asio::awaitable<void> read_without_own_limit(cocp::lease& l, asio::steady_timer& pause) {
+  cocp::error_code ended_early;
+  auto token = asio::redirect_error(asio::use_awaitable, ended_early);
+  co_await pause.async_wait(token);
+  l->expires_never();
+  char answer = 0;
+  const auto in = asio::buffer(&answer, 1);
+  co_await l->read_some(in);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(run)
@@ -384,15 +395,7 @@ BOOST_AUTO_TEST_CASE(bad_options_are_refused) {
 BOOST_AUTO_TEST_CASE(who_takes_his_own_limit_away_is_still_bounded_though_that_time_has_passed) {
   answering_world w;
   asio::steady_timer pause(w.io(), asio::steady_timer::time_point::max());
-  auto f = [&pause](cocp::lease& l) -> asio::awaitable<void> {
-    cocp::error_code ended_early;
-    auto token = asio::redirect_error(asio::use_awaitable, ended_early);
-    co_await pause.async_wait(token);
-    l->expires_never();
-    char answer = 0;
-    const auto in = asio::buffer(&answer, 1);
-    co_await l->read_some(in);
-  };
+  auto f = [&pause](cocp::lease& l) { return read_without_own_limit(l, pause); };
   const auto ended = w.watch(w.pool->run(f, {.timeout = 1s}));
   w.advance(2s);
   pause.cancel();
@@ -405,13 +408,7 @@ BOOST_AUTO_TEST_CASE(who_takes_away_his_own_limit_that_has_struck_is_still_bound
   asio::steady_timer pause(w.io(), asio::steady_timer::time_point::max());
   auto f = [&pause](cocp::lease& l) -> asio::awaitable<void> {
     l->expires_after(1s);
-    cocp::error_code ended_early;
-    auto token = asio::redirect_error(asio::use_awaitable, ended_early);
-    co_await pause.async_wait(token);
-    l->expires_never();
-    char answer = 0;
-    const auto in = asio::buffer(&answer, 1);
-    co_await l->read_some(in);
+    co_await read_without_own_limit(l, pause);
   };
   const auto ended = w.watch(w.pool->run(f, {.timeout = 5s}));
   w.advance(2s);
