@@ -166,7 +166,8 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   if (stays) return;
   locked lock(mutex_);
   if (!s.users().is_up()) return;
-  if (!s.is_counted()) {
+  // One that was detached and put in the instant when its redial ended left its place; it has to ask for another.
+  if (!s.is_counted() || (share_ && !s.has_place_)) {
     lock.unlock();
     s.keeper->dismiss({{}, "nobody needs it any more", ending::surplus});
     return;

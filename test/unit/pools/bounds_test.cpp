@@ -337,6 +337,35 @@ BOOST_AUTO_TEST_CASE(one_that_is_detached_while_it_waits_for_its_redial_leaves_i
   }
 }
 
+// Its attempt cannot be dropped any more.
+BOOST_AUTO_TEST_CASE(one_that_is_detached_and_wanted_again_while_its_redial_ends_asks_for_a_place_anew) {
+  cocp::lease held;
+  pools_world* world = nullptr;
+  std::shared_ptr<pools_world::call> other;
+  unsigned connected = 0;
+  pools_world w({.max_connections = 1}, {}, {.logger = [&](const cocp::event& e) {
+                  if (e.kind != cocp::event_kind::connected || ++connected != 2) return;
+                  held.detach();
+                  held.put();
+                  BOOST_TEST(!world->pools->try_get(pools_world::at(1)));
+                }});
+  world = &w;
+  held = w.take(1);
+  const auto again = w.watch(lost_and_ready(held));
+  w.net().connect_latency = [] { return cocp::duration(10ms); };
+  w.net().peers[0]->fin();
+  while (w.net().attempts.size() < 2) w.advance(1ms);
+  other = w.get(2);
+  std::size_t most = 0;
+  for (int i = 0; i < 1000; ++i) {
+    w.advance(1ms);
+    most = std::max(most, w.net().sockets);
+  }
+  BOOST_TEST(connected >= 2u);
+  BOOST_TEST(most == 1u);
+  BOOST_TEST(bool(other->lease));
+}
+
 BOOST_AUTO_TEST_CASE(a_wish_makes_room_too) {
   pools_world w({.max_connections = 1});
   w.take(1).put();
