@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include "base/time.hpp"
+#include "base/do_or_wait.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution/blocking.hpp>
@@ -11,8 +11,6 @@
 #include <boost/asio/require.hpp>
 
 #include <concepts>
-#include <new>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -32,14 +30,7 @@ class patient_executor {
 
   template <class Function>
   void execute(Function f) const {
-    for (;;) {
-      try {
-        asio::require(ex_, asio::execution::blocking.never).execute(Function(f));
-        return;
-      } catch (const std::bad_alloc&) {
-        std::this_thread::sleep_for(redelivery_pause);
-      }
-    }
+    do_or_wait([&] { asio::require(ex_, asio::execution::blocking.never).execute(Function(f)); });
   }
 
   template <class Property>

@@ -3,10 +3,13 @@
 
 #include "connection/kept_channel.hpp"
 
+#include "base/do_or_wait.hpp"
 #include "base/error_text.hpp"
+#include "net/context_service.hpp"
 
 #include <boost/asio/post.hpp>
 
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -40,6 +43,66 @@ class kept_channel::burial {
   session_list dead_;
 };
 
+/// By what a context finds a channel that nobody may own: the last operation outstanding deletes it, on any thread.
+class kept_channel::tie final : public context_dependant {
+ public:
+  explicit tie(kept_channel& c) noexcept : channel_(c) {}
+
+  /// Who has it may touch what belongs to the context. Taken before the channel's own; what goes with the context may
+  /// be the last operation.
+  std::recursive_mutex& mutex() noexcept { return mutex_; }
+
+  /// The same: the channel is to be deleted. False if the context does that.
+  bool cut() noexcept {
+    ended_ = true;
+    return !busy_;
+  }
+
+  void on_context_shutdown() noexcept override {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return;
+    busy_ = true;
+    channel_.shutdown();
+    busy_ = false;
+    if (ended_) delete &channel_;
+  }
+
+  bool has_ended() const noexcept override {
+    const std::lock_guard lock(mutex_);
+    return ended_;
+  }
+
+ private:
+  kept_channel& channel_;
+  /// Guards all below.
+  mutable std::recursive_mutex mutex_;
+  bool ended_ = false;
+  bool busy_ = false;
+};
+
+/// The channel's mutex, and its context, if that may go at any time.
+class kept_channel::hold_on {
+ public:
+  explicit hold_on(kept_channel& c) : own_(c.mutex_), tie_(c.tie_) {
+    if (!tie_) return;
+    own_.unlock();
+    context_ = std::unique_lock(tie_->mutex());
+    own_.lock();
+  }
+
+  void unlock() noexcept { own_.unlock(); }
+  /// The same, and deletes the channel, or leaves that to its context.
+  void end_life(kept_channel* c) noexcept {
+    own_.unlock();
+    if (!tie_ || tie_->cut()) delete c;
+  }
+
+ private:
+  std::unique_lock<adaptive_mutex> own_;
+  const std::shared_ptr<tie> tie_;
+  std::unique_lock<std::recursive_mutex> context_;
+};
+
 std::shared_ptr<kept_channel> kept_channel::make(asio::any_io_executor ex, std::shared_ptr<environment> env,
                                                  channel_owner* owner, channel_use use, endpoint_label who) {
   return {new kept_channel(std::move(ex), std::move(env), owner, use, std::move(who)),
@@ -57,14 +120,21 @@ kept_channel::kept_channel(asio::any_io_executor ex, std::shared_ptr<environment
 
 void kept_channel::orphan() noexcept {
   wait_list nobody;
-  bool unused = false;
-  {
-    const std::lock_guard lock(mutex_);
-    state_.orphan(nobody);
-    unused = is_drained();
-  }
+  hold_on held(*this);
+  state_.orphan(nobody);
   // Otherwise the last outstanding operation deletes it (see end_slowly).
-  if (unused) delete this;
+  if (is_drained()) held.end_life(this);
+}
+
+void kept_channel::tie_to_context() noexcept {
+  do_or_wait([this] {
+    // Behind whoever closes the stream just now.
+    const std::lock_guard lock(mutex_);
+    if (tie_ || is_drained() || !get_executor()) return;
+    auto made = std::make_shared<tie>(*this);
+    context_service::of(get_executor()).add(made);
+    tie_ = std::move(made);
+  });
 }
 
 template <class F>
@@ -138,24 +208,20 @@ error_code kept_channel::why_not(unsigned operation) const noexcept {
 void kept_channel::end_slowly(unsigned operation, error_code& ec, bool moved, endpoint_label* who) noexcept {
   burial remains;
   wait_list ended;
-  std::unique_ptr<stream> finished;
   std::shared_ptr<channel> self;
-  bool last = false;
-  {
-    const std::lock_guard lock(mutex_);
-    const unsigned now = state_.end(operation, ec, moved, ended);
-    if (ec && who) *who = who_;
-    // Closed for good: its supervisor may have gone.
-    if (stream_word::is_drained(now) && state_.is_closed()) finished = state_.take();
-    remains.attend(*this);
-    if (!ended.empty()) self = weak_from_this().lock();
-    last = stream_word::is_abandoned(now);
+  hold_on held(*this);
+  const unsigned now = state_.end(operation, ec, moved, ended);
+  if (ec && who) *who = who_;
+  // Closed for good: its supervisor may have gone. Under the mutex: who leaves with it leaves nothing behind.
+  if (stream_word::is_drained(now) && state_.is_closed()) state_.take().reset();
+  remains.attend(*this);
+  if (!ended.empty()) self = weak_from_this().lock();
+  if (stream_word::is_abandoned(now)) {
+    held.end_life(this);
+    return;
   }
-  if (last) {
-    delete this;
-  } else if (self) {
-    complete_all(ended);
-  }
+  held.unlock();
+  if (self) complete_all(ended);
 }
 
 error_code kept_channel::last_error() const {

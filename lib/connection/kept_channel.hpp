@@ -125,6 +125,9 @@ class kept_channel final : public channel, private limit_owner {
   bool try_again() noexcept;
   /// The execution context is going away: drops all that belongs to it.
   void shutdown() noexcept;
+  /// For an owner who is going, and who would have called that: its context does from now on, if there is anything that
+  /// belongs to it. Waits for memory.
+  void tie_to_context() noexcept;
   /// @}
 
   void wait(channel_waiter& w) override;
@@ -174,12 +177,16 @@ class kept_channel final : public channel, private limit_owner {
   void complete_all(wait_list& ended) noexcept;
 
   class burial;
+  class tie;
+  class hold_on;
 
   const std::shared_ptr<environment> env_;
 
   mutable adaptive_mutex mutex_;
   /// All below is guarded by `mutex_`, and so are all but single steps on the word, and the stream's coming and going.
   endpoint_label who_;
+  /// Null as long as an owner has the context in mind.
+  std::shared_ptr<tie> tie_;
   /// The owner takes the remains.
   bool attended_;
   stream_state state_;

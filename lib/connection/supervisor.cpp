@@ -3,6 +3,7 @@
 
 #include "connection/supervisor.hpp"
 
+#include "base/do_or_wait.hpp"
 #include "base/error_text.hpp"
 #include "base/tell.hpp"
 #include "net/dial.hpp"
@@ -18,7 +19,6 @@
 #include <algorithm>
 #include <exception>
 #include <new>
-#include <thread>
 #include <utility>
 
 namespace cocp::detail {
@@ -33,20 +33,6 @@ struct failure {
   error_code error;
   std::string reason;
 };
-
-/// Does it as soon as there is memory for it. Where nobody is left who could try again later, nothing is left but to
-/// hold up this thread.
-template <class F>
-void do_or_wait(F f) {
-  for (bool again = false;; again = true) {
-    try {
-      f();
-      return;
-    } catch (const std::bad_alloc&) {
-      if (again) std::this_thread::sleep_for(redelivery_pause);
-    }
-  }
-}
 
 /// What `on_close` has.
 constexpr duration longest_words = std::chrono::seconds(1);
@@ -205,6 +191,7 @@ void supervisor::go_on(std::shared_ptr<void> keep) noexcept {
         }
         // From now on nobody looks for more.
         if (!channel_->leave()) break;
+        channel_->tie_to_context();
         // What was not wanted was closed before.
         if (!std::exchange(told_closed_, true) && client_.is_wanted()) {
           to_ = client_.target();
@@ -268,6 +255,7 @@ void supervisor::end_attempt(attempt a) noexcept {
   if (auto h = std::exchange(work_->handshake, nullptr)) {
     h->close();
     h->take_sessions();
+    h->tie_to_context();
   }
   if (error_code verdict = end_watchdog()) {
     a.error = verdict;
@@ -456,6 +444,7 @@ void supervisor::end_words() noexcept {
     h->close();
     session_list kept = h->take_sessions();
     h->take();
+    h->tie_to_context();
     channel_->leave_sessions(kept);
   }
 }

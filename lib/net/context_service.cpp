@@ -5,7 +5,10 @@
 
 #include "net/system_environment.hpp"
 
+#include <cocp/impl/stream.hpp>
+
 #include <boost/asio/query.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 
 #include <utility>
@@ -23,8 +26,13 @@ context_service::context_service(asio::execution_context& context)
 
 context_service& context_service::of(const asio::any_io_executor& ex) {
   asio::execution_context& context = asio::query(ex, asio::execution::context);
-  // Services are shut down from the youngest on: this one before Asio's strands, which destroy what is queued there.
-  if (!asio::has_service<context_service>(context)) asio::make_strand(ex);
+  if (!asio::has_service<context_service>(context)) {
+    // Services are shut down from the youngest on: this one before Asio's strands, which destroy what is queued there,
+    // and before its reactor, of which sockets that another thread closes just then are no concern any more.
+    asio::make_strand(ex);
+    const plain_socket socket(ex);
+    const asio::steady_timer timer(ex);
+  }
   return asio::use_service<context_service>(context);
 }
 
@@ -42,6 +50,16 @@ void context_service::add(shutdown_target& target) {
   const std::lock_guard lock(mutex_);
   targets_.push_back(target);
   target.service_ = this;
+}
+
+void context_service::add(std::shared_ptr<context_dependant> dependant) {
+  const std::lock_guard lock(mutex_);
+  if (dependants_.size() >= next_look_) {
+    std::erase_if(dependants_, [](const auto& d) { return d->has_ended(); });
+    // Twice as many: to look costs no more than to add.
+    next_look_ = 2 * (dependants_.size() + 1);
+  }
+  dependants_.push_back(std::move(dependant));
 }
 
 void context_service::remove(shutdown_target& target) noexcept {
@@ -63,6 +81,15 @@ void context_service::shutdown() {
       keep = target->hold();
     }
     if (keep) target->on_context_shutdown();
+  }
+  for (;;) {
+    std::vector<std::shared_ptr<context_dependant>> all;
+    {
+      const std::lock_guard lock(mutex_);
+      all.swap(dependants_);
+    }
+    if (all.empty()) break;
+    for (const auto& d : all) d->on_context_shutdown();
   }
   environment()->on_context_shutdown(context());
 }

@@ -8,8 +8,10 @@
 #include <boost/asio/execution_context.hpp>
 #include <boost/intrusive/list.hpp>
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace cocp::detail {
 
@@ -38,6 +40,20 @@ class shutdown_target : public boost::intrusive::list_base_hook<> {
   context_service* service_ = nullptr;
 };
 
+/// The same of something that nobody owns who could be found: it ends by itself, on any thread, or with its context.
+class context_dependant {
+ public:
+  context_dependant() = default;
+  context_dependant(const context_dependant&) = delete;
+  context_dependant& operator=(const context_dependant&) = delete;
+  virtual ~context_dependant() = default;
+
+  /// Called once, when nothing runs on the context any more.
+  virtual void on_context_shutdown() noexcept = 0;
+  /// True if there is nothing left to be let go of. Any thread.
+  virtual bool has_ended() const noexcept = 0;
+};
+
 /// What cocp keeps for each execution context.
 class context_service final : public asio::execution_context::service {
  public:
@@ -55,6 +71,8 @@ class context_service final : public asio::execution_context::service {
 
   /// Registers it until it is destroyed.
   void add(shutdown_target& target);
+  /// Registers it until it has ended.
+  void add(std::shared_ptr<context_dependant> dependant);
 
  private:
   friend shutdown_target;
@@ -64,6 +82,9 @@ class context_service final : public asio::execution_context::service {
   mutable std::mutex mutex_;
   std::shared_ptr<cocp::detail::environment> environment_;
   boost::intrusive::list<shutdown_target, boost::intrusive::constant_time_size<false>> targets_;
+  std::vector<std::shared_ptr<context_dependant>> dependants_;
+  /// So many of those are looked through for what has ended.
+  std::size_t next_look_ = 0;
 };
 
 }  // namespace cocp::detail

@@ -319,6 +319,31 @@ BOOST_AUTO_TEST_CASE(leases_end_on_two_threads_while_their_pool_does) {
   BOOST_TEST(eventually_blocking([&] { return server.open() == 0u; }));
 }
 
+// The handler of the last operation is another context's, and nobody else has the connection any more.
+BOOST_AUTO_TEST_CASE(the_last_operation_of_a_connection_ends_while_its_context_does) {
+  const fd_check descriptors;
+  runner servers(1);
+  scripted_server server(servers.io.get_executor());
+  duo threads;
+  for (int round = 0; round < 300; ++round) {
+    auto own = std::make_unique<asio::io_context>(1);
+    asio::io_context other(1);
+    unsigned told = 0;
+    char byte = 0;
+    {
+      cocp::connection c(*own, {.address = server.address()});
+      while (!c.is_connected()) BOOST_REQUIRE(own->run_one_for(20s) == 1u);
+      c.async_read_some(asio::buffer(&byte, 1), asio::bind_executor(other, [&](error_code, std::size_t) { ++told; }));
+      c.close();
+    }
+    own->restart();
+    own->run();
+    threads.run([&] { other.run(); }, [&] { own.reset(); });
+    BOOST_TEST(told == 1u);
+  }
+  BOOST_TEST(eventually_blocking([&] { return server.open() == 0u; }));
+}
+
 namespace {
 
 /// Makes pools and shares each with the next: who drains one last destroys it.

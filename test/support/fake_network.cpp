@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/strand.hpp>
 #include <sstream>
 #include <utility>
 
@@ -297,9 +298,10 @@ class fake_network::stream final : public detail::stream {
 
 std::shared_ptr<fake_network> fake_network::install(asio::io_context& io, std::uint64_t seed) {
   std::shared_ptr<fake_network> net(new fake_network(seed));
-  // First the service that the fake objects need, so that it is shut down after those of cocp.
+  // First the services that the fake objects need, so that they are shut down after that of cocp; no reactor.
   parked_operations::of(io.get_executor());
-  detail::context_service::of(io.get_executor()).set_environment(net);
+  asio::make_strand(io);
+  asio::use_service<detail::context_service>(io).set_environment(net);
   return net;
 }
 

@@ -5,6 +5,7 @@
 #include <cocp/error.hpp>
 #include <cocp/export.hpp>
 
+#include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -31,6 +32,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -134,17 +136,51 @@ struct cancel_wait {
   }
 };
 
-/// The waiter that this thread is scheduling just now. A completion that is destroyed while this points to its waiter
-/// leaves it to `wait_op::complete`, and sets this to null to say so.
-inline thread_local const waiter* being_scheduled = nullptr;
+/// This thread hands the completion of a waiter to an executor just now. A completion that is destroyed meanwhile
+/// leaves its waiter to who hands it over.
+class handing_over {
+ public:
+  enum class outcome : unsigned char { taken, dropped, begun };
 
-/// An executor that knows that work for it is coming. `asio::executor_work_guard` keeps a second copy of it.
+  explicit handing_over(const waiter& w) noexcept : waiter_(&w), outer_(std::exchange(innermost_, this)) {}
+  handing_over(const handing_over&) = delete;
+  handing_over& operator=(const handing_over&) = delete;
+  ~handing_over() { innermost_ = outer_; }
+
+  /// What has come of it so far.
+  outcome result() const noexcept { return result_; }
+  /// True if this thread hands over the completion of `w`, of whose address another may be by then: it is told once.
+  static bool ends(const waiter& w, outcome o) noexcept {
+    if (!innermost_ || innermost_->waiter_ != &w) return false;
+    innermost_->waiter_ = nullptr;
+    innermost_->result_ = o;
+    return true;
+  }
+
+ private:
+  inline static thread_local handing_over* innermost_ = nullptr;
+
+  const waiter* waiter_;
+  handing_over* const outer_;
+  outcome result_ = outcome::taken;
+};
+
+/// Holds up this thread for a moment, where there is no memory and nobody else could try again later.
+COCP_API void wait_for_memory() noexcept;
+
+/// A handler's executor, which knows that work for it is coming. `asio::executor_work_guard` keeps a second copy of it.
+/// The second executor is the one that the operation itself has.
 template <class Executor, bool HasProperties = asio::execution::is_executor<Executor>::value>
 class expecting_executor {
  public:
-  explicit expecting_executor(const Executor& ex) : tracked_(asio::prefer(ex, work)) {}
+  /// What is posted to it is not run in there.
+  static constexpr bool can_post = true;
+
+  expecting_executor(const Executor& ex, const asio::any_io_executor&) : tracked_(asio::prefer(ex, work)) {}
 
   const auto& get_executor() const noexcept { return tracked_; }
+  /// Where its completions are handed in.
+  const auto& entry() const noexcept { return tracked_; }
 
  private:
   static constexpr auto work = asio::execution::outstanding_work.tracked;
@@ -155,7 +191,32 @@ class expecting_executor {
 template <class Executor>
 class expecting_executor<Executor, false> : public asio::executor_work_guard<Executor> {
  public:
-  using asio::executor_work_guard<Executor>::executor_work_guard;
+  static constexpr bool can_post = true;
+
+  expecting_executor(const Executor& ex, const asio::any_io_executor&) : asio::executor_work_guard<Executor>(ex) {}
+
+  Executor entry() const noexcept { return this->get_executor(); }
+};
+
+/// For `any_completion_handler`'s. It cannot be told not to run things in `execute`; so they come by way of the
+/// operation's own executor, as `asio::post` has it.
+template <>
+class expecting_executor<asio::any_completion_executor, true> {
+ public:
+  static constexpr bool can_post = false;
+
+  expecting_executor(const asio::any_completion_executor& ex, const asio::any_io_executor& entry) : entry_(entry) {
+    // That is what it is where there was no memory to make it, and nothing may be asked of it.
+    if (!ex) throw std::bad_alloc();
+    tracked_ = asio::prefer(ex, asio::execution::outstanding_work.tracked);
+  }
+
+  const auto& get_executor() const noexcept { return tracked_; }
+  const auto& entry() const noexcept { return entry_; }
+
+ private:
+  asio::any_io_executor entry_;
+  asio::any_completion_executor tracked_;
 };
 
 /// The context of an executor of any kind; null if it does not say.
@@ -175,7 +236,7 @@ const asio::execution_context* context_of(const Executor& ex) noexcept {
 /// instead of both when the handler is destroyed without being called.
 template <class Base, class Handler>
 class wait_op final : public Base {
-  using executor_type = asio::associated_executor_t<Handler, asio::any_io_executor>;
+  using work = expecting_executor<asio::associated_executor_t<Handler, asio::any_io_executor>>;
   using handler_allocator = asio::associated_allocator_t<Handler, asio::recycling_allocator<void>>;
   using allocator = typename std::allocator_traits<handler_allocator>::template rebind_alloc<wait_op>;
   using traits = std::allocator_traits<allocator>;
@@ -206,27 +267,33 @@ class wait_op final : public Base {
   }
 
   void complete() override {
-    const waiter* const outer = std::exchange(being_scheduled, this);
-    try {
-      asio::post(work_.get_executor(), completion(this));
-    } catch (...) {
-      being_scheduled = outer;
-      throw;
+    bool dropped = false;
+    {
+      const handing_over now(*this);
+      if constexpr (work::can_post) {
+        asio::post(work_.entry(), completion(this));
+      } else {
+        asio::post(work_.entry(), arrival(this));
+      }
+      // A strand whose context is going away destroys the completion at once, without throwing. If it did not, this may
+      // be gone by now.
+      dropped = now.result() == handing_over::outcome::dropped;
     }
-    // A strand whose context is going away destroys the completion at once, without throwing. If it did not, this may
-    // be gone by now: only its address is looked at.
-    const bool dropped = std::exchange(being_scheduled, outer) != this;
     if (dropped) destroy();
   }
 
   void complete_at_once() override {
-    completion now(this);
+    if constexpr (work::can_post) {
+      completion now(this);
 #if BOOST_ASIO_VERSION >= 102700
-    const auto ex = asio::get_associated_immediate_executor(handler_, work_.get_executor());
-    asio::dispatch(ex, std::move(now));
+      const auto ex = asio::get_associated_immediate_executor(handler_, work_.get_executor());
+      asio::dispatch(ex, std::move(now));
 #else
-    asio::post(work_.get_executor(), std::move(now));
+      asio::post(work_.entry(), std::move(now));
 #endif
+    } else {
+      asio::post(work_.entry(), arrival(this));
+    }
   }
 
   void destroy() noexcept override {
@@ -239,7 +306,7 @@ class wait_op final : public Base {
   }
 
   bool belongs_to(const asio::execution_context& context) const noexcept override {
-    return context_of(work_.get_executor()) == &context;
+    return context_of(work_.entry()) == &context;
   }
 
  private:
@@ -251,43 +318,80 @@ class wait_op final : public Base {
     }
   };
 
-  /// The function object that runs on the handler's executor.
-  class completion {
+  /// What an executor is handed for it.
+  class handed {
    public:
     using allocator_type = handler_allocator;
 
-    explicit completion(wait_op* op)
+    explicit handed(wait_op* op)
         : op_(op), alloc_(asio::get_associated_allocator(op->handler_, asio::recycling_allocator<void>())) {}
-    completion(completion&& other) noexcept : op_(std::exchange(other.op_, nullptr)), alloc_(other.alloc_) {}
-    completion& operator=(completion&&) = delete;
-    ~completion() {
-      if (!op_) return;
-      if (being_scheduled == op_) {
-        being_scheduled = nullptr;  // complete() decides
-      } else {
-        op_->destroy();
-      }
+    handed(handed&& other) noexcept : op_(std::exchange(other.op_, nullptr)), alloc_(other.alloc_) {}
+    handed& operator=(handed&&) = delete;
+    ~handed() {
+      if (op_ && !handing_over::ends(*op_, handing_over::outcome::dropped)) op_->destroy();
     }
 
     allocator_type get_allocator() const noexcept { return alloc_; }
 
-    void operator()() {
-      auto* op = std::exchange(op_, nullptr);
-      op->end_cancellation();
-      op->settle();
-      op->run();
-    }
+   protected:
+    wait_op* release() noexcept { return std::exchange(op_, nullptr); }
 
    private:
     wait_op* op_;
     allocator_type alloc_;
   };
 
+  /// Runs on the handler's executor.
+  class completion : public handed {
+   public:
+    using handed::handed;
+
+    void operator()() {
+      wait_op* const op = this->release();
+      handing_over::ends(*op, handing_over::outcome::begun);
+      op->end_cancellation();
+      op->settle();
+      op->run();
+    }
+  };
+
+  /// Runs at the entry, and goes on to the handler's executor.
+  class arrival : public handed {
+   public:
+    using handed::handed;
+
+    void operator()() { this->release()->go_on(); }
+  };
+
+  void go_on() {
+    for (;;) {
+      bool dropped = false;
+      {
+        const handing_over now(*this);
+        try {
+          asio::dispatch(work_.get_executor(), completion(this));
+        } catch (const std::bad_alloc&) {
+          // Of the handler itself, or there is nobody else who could try again.
+          if (now.result() == handing_over::outcome::begun) throw;
+          wait_for_memory();
+          continue;
+        } catch (...) {
+          // It refuses for good.
+          if (now.result() != handing_over::outcome::begun) destroy();
+          throw;
+        }
+        dropped = now.result() == handing_over::outcome::dropped;
+      }
+      if (dropped) destroy();
+      return;
+    }
+  }
+
   template <class... Args>
   explicit wait_op(Handler&& handler, const asio::any_io_executor& ex, Args&&... args)
       : Base(std::forward<Args>(args)...),
         handler_(std::move(handler)),
-        work_(asio::get_associated_executor(handler_, ex)) {}
+        work_(asio::get_associated_executor(handler_, ex), ex) {}
 
   std::shared_ptr<wait_owner> end_cancellation() noexcept {
     return link_ ? link_->cut() : std::shared_ptr<wait_owner>();
@@ -296,7 +400,7 @@ class wait_op final : public Base {
   void run() {
     allocator alloc(asio::get_associated_allocator(handler_, asio::recycling_allocator<void>()));
     Handler handler(std::move(handler_));
-    auto work = std::move(work_);
+    const auto until_it_has_run = std::move(work_);
     auto results = this->take_result();
     // Memory goes back before the handler runs, so that the handler's next operation can have it.
     free(alloc);
@@ -310,7 +414,7 @@ class wait_op final : public Base {
   }
 
   Handler handler_;
-  expecting_executor<executor_type> work_;
+  work work_;
   /// Null if the handler's slot was not connected.
   boost::intrusive_ptr<wait_link> link_;
 };

@@ -1,6 +1,7 @@
 // Copyright (c) 2026 The cocp authors
 // SPDX-License-Identifier: BSL-1.0
 
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -63,6 +64,26 @@ class old_executor {
  private:
   asio::io_context* io_;
   counts* counts_;
+};
+
+using any_handler = asio::any_completion_handler<void(error_code, cocp::lease)>;
+
+/// Takes nothing, for another reason than a lack of memory.
+class refusing_executor {
+ public:
+  struct refusal {};
+
+  explicit refusing_executor(asio::io_context::executor_type inner) noexcept : inner_(inner) {}
+
+  asio::execution_context& query(asio::execution::context_t) const noexcept { return inner_.context(); }
+  template <class Function>
+  void execute(Function) const {
+    throw refusal();
+  }
+  bool operator==(const refusing_executor& other) const noexcept { return inner_ == other.inner_; }
+
+ private:
+  asio::io_context::executor_type inner_;
 };
 
 /// Counts what it allocates.
@@ -210,14 +231,22 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(associations)
 
 // Idle, after a wait, and with an error.
-BOOST_DATA_TEST_CASE(the_handler_runs_on_its_executor_and_its_context_has_work_while_it_waits, data::xrange(3), how) {
+BOOST_DATA_TEST_CASE(the_handler_runs_on_its_executor_and_its_context_has_work_while_it_waits,
+                     data::xrange(3) * data::make({false, true}), how, erased) {
   pool_world w;
   auto lease = w.take();
   asio::io_context other;
   unsigned called = 0;
   if (how == 0) lease.put();
-  w.pool->async_get(1s, asio::bind_executor(other, [&](error_code, cocp::lease) { ++called; }));
+  auto callback = asio::bind_executor(other, [&](error_code, cocp::lease) { ++called; });
+  if (erased) {
+    w.pool->async_get(1s, any_handler(callback));
+  } else {
+    w.pool->async_get(1s, callback);
+  }
   if (how == 1) lease.put();
+  // By way of the pool's.
+  if (erased) w.settle();
   other.poll();
   BOOST_TEST((how == 2 || called == 1u));
   BOOST_TEST(other.stopped() == (called == 1u));
@@ -316,8 +345,9 @@ BOOST_AUTO_TEST_SUITE(in_nobodys_stack)
 
 /// The handler is not called before async_get has returned, whatever the outcome, on the context's thread and off it.
 BOOST_DATA_TEST_CASE(a_handler_never_runs_inside_the_initiating_function,
-                     data::make({"hit", "miss", "closed", "overloaded", "zero timeout"}) * data::make({false, true}),
-                     how, on_context) {
+                     data::make({"hit", "miss", "closed", "overloaded", "zero timeout"}) * data::make({false, true}) *
+                         data::make({false, true}),
+                     how, on_context, erased) {
   const std::string_view outcome = how;
   pool_world w({.size = 1, .max_waiting = outcome == "overloaded" ? 0u : 1u});
   auto lease = w.take();
@@ -328,10 +358,16 @@ BOOST_DATA_TEST_CASE(a_handler_never_runs_inside_the_initiating_function,
   std::optional<error_code> result;
   auto start = [&] {
     inside = true;
-    w.pool->async_get(outcome == "zero timeout" ? 0s : 1s, [&](error_code ec, cocp::lease) {
+    auto callback = [&](error_code ec, cocp::lease) {
       BOOST_TEST(!inside);
       result = ec;
-    });
+    };
+    const auto timeout = outcome == "zero timeout" ? 0s : 1s;
+    if (erased) {
+      w.pool->async_get(timeout, any_handler(callback));
+    } else {
+      w.pool->async_get(timeout, callback);
+    }
     if (outcome == "miss") lease.put();
     inside = false;
   };
@@ -480,7 +516,8 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(an_executor_that_refuses)
 
 // The n-th call of execute() throws, for each n; `times` in a row.
-BOOST_DATA_TEST_CASE(delays_the_waiter_and_loses_nothing, data::xrange(1u, 6u) * data::make({1u, 3u}), n, times) {
+BOOST_DATA_TEST_CASE(delays_the_waiter_and_loses_nothing,
+                     data::xrange(1u, 6u) * data::make({1u, 3u}) * data::make({false, true}), n, times, erased) {
   pool_world w({.size = 1, .get_timeout = 10s});
   reluctant_executor::control control{n, times};
   const reluctant_executor ex(w.io().get_executor(), control);
@@ -491,7 +528,11 @@ BOOST_DATA_TEST_CASE(delays_the_waiter_and_loses_nothing, data::xrange(1u, 6u) *
       order.push_back(i);
       errors[i] = ec;
     };
-    w.pool->async_get(timeout, asio::bind_executor(ex, callback));
+    if (erased) {
+      w.pool->async_get(timeout, any_handler(asio::bind_executor(ex, callback)));
+    } else {
+      w.pool->async_get(timeout, asio::bind_executor(ex, callback));
+    }
   };
   // Where there is nothing to wait for, it may also be the caller who is told: then nothing was started.
   auto start_without_wait = [&](unsigned i, error_code expected) {
@@ -566,6 +607,31 @@ BOOST_AUTO_TEST_CASE(and_a_cancellation_meanwhile_lets_the_connection_go_to_the_
   w.advance(1s);
   BOOST_TEST((error == asio::error::operation_aborted));
   BOOST_TEST(bool(next->lease));
+}
+
+BOOST_AUTO_TEST_CASE(for_good_ends_a_type_erased_handler) {
+  pool_world w;
+  const refusing_executor ex(w.io().get_executor());
+  auto kept = std::make_shared<int>();
+  w.pool->async_get(any_handler(asio::bind_executor(ex, [kept](error_code, cocp::lease) {})));
+  BOOST_CHECK_THROW(w.settle(), refusing_executor::refusal);
+  BOOST_TEST(kept.use_count() == 1);
+  w.settle();
+  BOOST_TEST(gauges(*w.pool) == one_idle);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_type_erased_handler_throws_that_it_runs_at_once_is_its_own) {
+  pool_world w;
+  unsigned calls = 0;
+  auto callback = [&](error_code, cocp::lease) {
+    ++calls;
+    throw std::bad_alloc();
+  };
+  w.pool->async_get(any_handler(asio::bind_executor(w.io(), callback)));
+  BOOST_CHECK_THROW(w.settle(), std::bad_alloc);
+  w.settle();
+  BOOST_TEST(calls == 1u);
+  BOOST_TEST(gauges(*w.pool) == one_idle);
 }
 
 BOOST_AUTO_TEST_CASE(and_the_end_of_the_context_before_it_agrees_leaks_nothing) {

@@ -302,6 +302,82 @@ BOOST_AUTO_TEST_CASE(a_drain_on_another_context_ends_with_closed) {
   BOOST_TEST((*drained == errc::closed));
 }
 
+// What is left of a connection is an operation that has ended, and whose handler another context has yet to run.
+struct remnant {
+  world w;
+  asio::io_context other;
+  char byte = 0;
+  std::optional<error_code> read;
+
+  void begin(cocp::connection& c) {
+    c.async_read_some(asio::buffer(&byte, 1),
+                      asio::bind_executor(other, [this](error_code ec, std::size_t) { read = ec; }));
+  }
+  void check_that_nothing_outlives_the_context() {
+    w.settle();
+    BOOST_TEST(w.net().sockets == 1u);
+    const auto net = w.net().shared_from_this();
+    w.destroy_context();
+    BOOST_TEST(net->sockets == 0u);
+    BOOST_TEST(!read.has_value());
+    other.run();
+    BOOST_TEST(read.has_value());
+  }
+};
+
+BOOST_FIXTURE_TEST_CASE(a_connection_that_was_closed_keeps_no_stream, remnant) {
+  {
+    cocp::connection c(w.io(), {.address = "10.0.0.1:7"});
+    w.settle();
+    begin(c);
+    c.close();
+    w.settle();
+  }
+  check_that_nothing_outlives_the_context();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_handshake_that_was_left_keeps_no_stream, remnant) {
+  auto pool = std::make_unique<cocp::pool>(
+      w.io(),
+      cocp::connection_options{.address = "10.0.0.1:7",
+                               .on_connect = [this](cocp::connection& c) -> asio::awaitable<void> {
+                                 begin(c);
+                                 co_return;
+                               }},
+      cocp::pool_options{.size = 1});
+  w.settle();
+  BOOST_TEST(pool->stats().connects == 0u);
+  pool.reset();
+  check_that_nothing_outlives_the_context();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_lease_that_was_detached_and_put_keeps_no_stream, remnant) {
+  auto pool = std::make_unique<cocp::pool>(w.io(), "10.0.0.1:7", cocp::pool_options{.size = 1});
+  w.settle();
+  cocp::lease l = pool->try_get();
+  l.detach();
+  w.settle();
+  begin(*l);
+  pool.reset();
+  w.settle();
+  l.put();
+  check_that_nothing_outlives_the_context();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_lease_that_was_detached_has_no_stream_behind_it, remnant) {
+  auto pool = std::make_unique<cocp::pool>(w.io(), "10.0.0.1:7", cocp::pool_options{.size = 1});
+  w.settle();
+  cocp::lease l = pool->try_get();
+  l.detach();
+  pool.reset();
+  w.settle();
+  const auto net = w.net().shared_from_this();
+  w.destroy_context();
+  BOOST_TEST(net->sockets == 0u);
+  BOOST_TEST(!l->is_connected());
+  l.put();
+}
+
 BOOST_AUTO_TEST_CASE(later_calls_from_another_context_end_with_closed) {
   asio::io_context other;
   pool_world w;
