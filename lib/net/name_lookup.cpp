@@ -3,9 +3,9 @@
 
 #include "net/name_lookup.hpp"
 
-#include <boost/asio/append.hpp>
+#include "net/patient_handler.hpp"
+
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -104,13 +104,15 @@ error_code look_up(const std::string& host, const std::string& service, std::vec
 
 struct name_lookup::waiter {
   waiter(const asio::any_io_executor& ex, resolve_handler h)
-      : context(&asio::query(ex, asio::execution::context)), handler(std::move(h)), work(ex) {}
+      : context(&asio::query(ex, asio::execution::context)),
+        handler(std::move(h), asio::any_completion_executor(ex)),
+        work(ex) {}
 
-  /// Calls the handler where it belongs.
-  void finish() { asio::dispatch(asio::append(std::move(handler), error, std::move(found))); }
+  /// On its executor.
+  void finish() { handler(error, std::move(found)); }
 
   asio::execution_context* context;
-  resolve_handler handler;
+  patient_handler<resolve_handler> handler;
   asio::executor_work_guard<asio::any_io_executor> work;
   error_code error;
   std::vector<endpoint> found;
@@ -188,14 +190,15 @@ void name_lookup::complete(lookups::iterator l, error_code ec, const std::vector
   std::unique_lock lock(mutex_);
   waiters& waiting = l->second.waiting;
   while (!waiting.empty()) {
-    const auto w = waiting.front();
     try {
+      const auto w = waiting.front();
       w->error = ec;
       w->found = found;
       // Under the mutex: once it is unlocked the context may go away. What was posted before goes with it.
       asio::post(w->work.get_executor(), [w] { w->finish(); });
       waiting.pop_front();
-    } catch (const std::bad_alloc&) {
+    } catch (...) {
+      // No memory, or its executor refuses. Nobody else would tell whoever waits.
       lock.unlock();
       std::this_thread::sleep_for(redelivery_pause);
       lock.lock();

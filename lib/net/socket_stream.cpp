@@ -3,12 +3,13 @@
 
 #include "net/socket_stream.hpp"
 
+#include "net/patient_handler.hpp"
+
+#include <cocp/impl/operation.hpp>
+
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/append.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -86,18 +87,10 @@ error_code socket_stream::open(const endpoint& to) {
 
 /// Looks at the new connection, then passes on the result; runs where `handler` would.
 struct socket_stream::connected_handler {
-  using executor_type = asio::any_completion_executor;
-  using cancellation_slot_type = asio::cancellation_slot;
+  using wrapped_handler = wait_handler;
 
   socket_stream& self;
   wait_handler handler;
-
-  executor_type get_executor() const noexcept {
-    return asio::get_associated_executor(handler, asio::any_completion_executor(self.socket_.get_executor()));
-  }
-  cancellation_slot_type get_cancellation_slot() const noexcept {
-    return asio::get_associated_cancellation_slot(handler);
-  }
 
   void operator()(error_code ec) {
     if (!ec) ec = look_at_new(self.socket_);
@@ -107,34 +100,37 @@ struct socket_stream::connected_handler {
   }
 };
 
+template <class Handler>
+auto socket_stream::patient(Handler h) {
+  return patient_handler(std::move(h), asio::any_completion_executor(socket_.get_executor()));
+}
+
 void socket_stream::async_connect(const endpoint& to, wait_handler handler) {
   if (error_code ec = open(to)) {
-    connected_handler failed{*this, std::move(handler)};
-    const auto where = failed.get_executor();
-    asio::post(socket_.get_executor(),
-               asio::bind_executor(where, [failed = std::move(failed), ec]() mutable { failed(ec); }));
+    asio::post(socket_.get_executor(), asio::append(patient(connected_handler{*this, std::move(handler)}), ec));
     return;
   }
-  socket_.async_connect(to, connected_handler{*this, std::move(handler)});
+  socket_.async_connect(to, patient(connected_handler{*this, std::move(handler)}));
 }
 
 void socket_stream::async_read_some(asio::mutable_buffer buffer, io_handler handler) {
-  socket_.async_read_some(buffer, std::move(handler));
+  socket_.async_read_some(buffer, patient(std::move(handler)));
 }
 
 void socket_stream::async_write_some(asio::const_buffer buffer, io_handler handler) {
-  socket_.async_write_some(buffer, std::move(handler));
+  socket_.async_write_some(buffer, patient(std::move(handler)));
 }
 
 void socket_stream::async_shutdown_send(io_handler handler) {
   error_code ec;
   if (is_ours() && ::shutdown(descriptor_, SHUT_WR) != 0) ec = {errno, boost::system::system_category()};
-  asio::post(socket_.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
+  asio::post(socket_.get_executor(), asio::append(patient(std::move(handler)), ec, std::size_t{0}));
 }
 
 void socket_stream::async_wait_readable(wait_handler handler) {
   const std::lock_guard lock(waiting_mutex_);
-  socket_.async_wait(plain_socket::wait_read, asio::bind_cancellation_slot(stop_waiting_.slot(), std::move(handler)));
+  socket_.async_wait(plain_socket::wait_read,
+                     asio::bind_cancellation_slot(stop_waiting_.slot(), patient(std::move(handler))));
 }
 
 void socket_stream::cancel_wait_readable() noexcept {

@@ -39,6 +39,8 @@ class socket_stream final : public stream {
  private:
   struct connected_handler;
   error_code open(const endpoint& to);
+  template <class Handler>
+  auto patient(Handler h);
 
   plain_socket socket_;
   /// Ends the wait for readability. Guarded by `waiting_mutex_`: who starts one is not who ends it.

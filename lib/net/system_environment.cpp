@@ -3,6 +3,7 @@
 
 #include "net/system_environment.hpp"
 
+#include "net/patient_handler.hpp"
 #include "net/socket_stream.hpp"
 #include "net/tls_stream.hpp"
 
@@ -34,7 +35,9 @@ class system_timer final : public timer {
   explicit system_timer(const asio::any_io_executor& ex) : timer_(ex) {}
 
   void expires_at(time_point t) override { timer_.expires_at(t); }
-  void async_wait(wait_handler handler) override { timer_.async_wait(std::move(handler)); }
+  void async_wait(wait_handler handler) override {
+    timer_.async_wait(patient_handler(std::move(handler), asio::any_completion_executor(timer_.get_executor())));
+  }
   void async_tell(listener& l) override {
     timer_.async_wait([&l](error_code ec) { l.on_timer(ec); });
   }

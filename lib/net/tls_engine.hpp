@@ -77,6 +77,14 @@ class tls_engine {
   /// Why nothing that is said will be heard any more, if it is so.
   error_code output_error() const noexcept { return output_error_; }
 
+  /// The bytes that `room` and `output` have named.
+  struct buffers {
+    std::unique_ptr<unsigned char[]> input;
+    std::vector<unsigned char> output;
+  };
+  /// For who receives or sends when this goes: with it nothing may be called any more.
+  buffers release() && noexcept { return {std::move(input_), std::move(on_its_way_)}; }
+
  private:
   struct ssl_deleter {
     void operator()(SSL* s) const noexcept { ::SSL_free(s); }
@@ -96,7 +104,7 @@ class tls_engine {
 
   plain_socket& socket_;
   /// What has come: from `begin_` to `end_`.
-  const std::unique_ptr<unsigned char[]> input_;
+  std::unique_ptr<unsigned char[]> input_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   /// How it has ended.

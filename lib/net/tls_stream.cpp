@@ -3,6 +3,7 @@
 
 #include "net/tls_stream.hpp"
 
+#include "net/patient_handler.hpp"
 #include "net/socket_stream.hpp"
 #include "net/tls_engine.hpp"
 #include "net/tls_sessions.hpp"
@@ -13,8 +14,6 @@
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/error.hpp>
@@ -79,6 +78,8 @@ struct tls_door {
   std::mutex mutex;
   /// Null when it has gone.
   tls_stream* stream;
+  /// Then: what the kernel may still write to, and read (io_uring(7)). It goes with the last part.
+  tls_engine::buffers buffers;
 };
 
 /// An operation on its way. It runs where its handler belongs, as what is made of several of Asio's does.
@@ -110,10 +111,13 @@ class tls_stream final : public stream {
     const std::lock_guard lock(door_->mutex);
     door_->stream = nullptr;
     // Of what somebody sends nobody knows how much has gone.
-    if (!orderly_ || sending_ || !lower_.is_ours()) return;
-    error_code ignored;
-    engine_.send_now();
-    engine_.say_goodbye(ignored);
+    if (orderly_ && !sending_ && lower_.is_ours()) {
+      error_code ignored;
+      engine_.send_now();
+      engine_.say_goodbye(ignored);
+    }
+    // With its context it goes before they have ended.
+    if (receiving_ || sending_) door_->buffers = std::move(engine_).release();
   }
 
   void async_connect(const endpoint& to, wait_handler handler) override {
@@ -215,8 +219,6 @@ class tls_stream final : public stream {
       ec = s.why(ec);
       s.orderly_ = s.agreed_ = !ec;
       if (ec) return;
-      // What is resumed is no better than what it was made with, however new its ticket is.
-      if (!s.resumed()) s.until_ = end_of_chain(s.engine_.native());
       s.note_session();
     }
   };
@@ -356,6 +358,9 @@ class tls_stream final : public stream {
     if (::SSL_in_init(engine_.native()) == 1) return;
     SSL_SESSION* const current = ::SSL_get_session(engine_.native());
     if (current == noted_.get() || !may_resume() || ::SSL_SESSION_is_resumable(current) != 1) return;
+    // What is resumed is no better than what it was made with, however new its ticket is. Who agrees anew may show
+    // other certificates.
+    if (!resumed()) until_ = end_of_chain(engine_.native());
     session_ptr copy(::SSL_SESSION_dup(current));
     noted_.reset(::SSL_get1_session(engine_.native()));
     try {
@@ -403,8 +408,7 @@ class tls_step {
         work_(work),
         handler_(std::move(handler)),
         cancellation_(asio::get_associated_cancellation_slot(handler_), typename Work::may_be_cancelled()) {
-    auto where = asio::get_associated_executor(handler_, s.own_executor_);
-    if (where != s.own_executor_) where_.emplace(std::move(where));
+    where_ = place_of(handler_, s.own_executor_);
   }
 
   tls_step(tls_step&&) = default;
@@ -506,31 +510,42 @@ class tls_step {
     at_ = part::send;
     s.sending_ = true;
     lock.unlock();
-    start_part([&s, some](auto step) { s.socket_.async_write_some(some, std::move(step)); });
+    start_part([&s, some](auto& step) { s.socket_.async_write_some(some, std::move(step)); });
   }
 
   void receive(tls_stream& s, std::unique_lock<std::mutex>& lock) {
     if (s.receiving_) {
       at_ = part::wait;
       // Under the mutex, which who receives takes to end the wait.
-      start_part([&s](auto step) { s.async_wait_for_input(std::move(step)); });
+      start_part([&s, &lock](auto& step) {
+        try {
+          s.async_wait_for_input(std::move(step));
+        } catch (const std::bad_alloc&) {
+          // Before the step goes, and the handler with it.
+          lock.unlock();
+          throw;
+        }
+      });
       return;
     }
     const asio::mutable_buffer room = s.engine_.room();
     at_ = part::receive;
     s.receiving_ = true;
     lock.unlock();
-    start_part([&s, room](auto step) { s.socket_.async_read_some(room, std::move(step)); });
+    start_part([&s, room](auto& step) { s.socket_.async_read_some(room, std::move(step)); });
   }
 
+  /// `start` moves on what it is given; if it throws, that goes behind it.
   template <class Start>
   void start_part(Start start) {
     is_first_ = false;
     if (where_) {
-      const auto where = *where_;
-      start(asio::bind_executor(where, std::move(*this)));
+      auto where = where_;
+      patient_handler step(std::move(*this), std::move(where));
+      start(step);
     } else {
-      start(std::move(*this));
+      tls_step step(std::move(*this));
+      start(step);
     }
   }
 
@@ -547,7 +562,8 @@ class tls_step {
     }
     asio::get_associated_cancellation_slot(handler_).clear();
     try {
-      asio::post(s.socket_.get_executor(), asio::append(std::move(handler_), ec, n));
+      asio::post(s.socket_.get_executor(),
+                 asio::append(patient_handler(std::move(handler_), std::move(where_)), ec, n));
     } catch (...) {
       // What was read or written nobody knows of. With the handler the stream may have gone.
       const std::lock_guard again(door_->mutex);
@@ -568,7 +584,7 @@ class tls_step {
   io_handler handler_;
   /// Kept in the handler's slot.
   asio::cancellation_state cancellation_;
-  /// Set if that is not the stream's own.
+  /// See `place_of`.
   std::optional<asio::any_completion_executor> where_;
   part at_ = part::start;
   bool is_first_ = true;

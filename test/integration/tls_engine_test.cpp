@@ -1313,6 +1313,52 @@ BOOST_AUTO_TEST_CASE(half_a_session_is_not_kept) {
   BOOST_TEST(server.failure() == "");
 }
 
+// The kernel may still write to what is received into when the stream has gone with its context (io_uring(7)), and read
+// what is sent.
+BOOST_FIXTURE_TEST_CASE(the_bytes_of_an_operation_may_outlive_the_engine, engine_fixture) {
+  openssl_server server(files, asio::ssl::context::tlsv13_server, read_end);
+  connect_engine(server);
+  const std::string some(16'000, 'x');
+  error_code ec;
+  std::size_t n = 0;
+  while (!engine->has_output()) {
+    BOOST_REQUIRE((engine->write(asio::buffer(some), n, ec) == tls_engine::outcome::done));
+  }
+  const asio::mutable_buffer room = engine->room();
+  const asio::const_buffer output = engine->output();
+  const std::string said(static_cast<const char*>(output.data()), output.size());
+  const tls_engine::buffers left = std::move(*engine).release();
+  engine.reset();
+  BOOST_TEST(left.input.get() == room.data());
+  std::memset(room.data(), 'y', room.size());
+  BOOST_TEST((std::string(static_cast<const char*>(output.data()), output.size()) == said));
+  socket.reset();
+}
+
+// In TLS 1.2 it may show another certificate when it agrees anew.
+BOOST_AUTO_TEST_CASE(a_session_that_was_agreed_anew_ends_with_the_certificate_that_was_shown_then) {
+  const std::time_t end = std::time(nullptr) + 3600;
+  const key_pair second = authority.issue_until({"localhost"}, end);
+  openssl_server server(files, asio::ssl::context::tlsv12_server, [&](SSL* ssl) -> std::string {
+    ::SSL_set_options(ssl, SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
+    if (::SSL_use_certificate_chain_file(ssl, second.certificate.c_str()) != 1) return "no certificate";
+    if (::SSL_use_PrivateKey_file(ssl, second.key.c_str(), SSL_FILETYPE_PEM) != 1) return "no key";
+    if (::SSL_renegotiate(ssl) != 1 || ::SSL_do_handshake(ssl) != 1) return "no renegotiation";
+    return read_end(ssl);
+  });
+  const auto to = destination_of(server);
+  auto s = connect(io.get_executor(), options_for(server), *to);
+  BOOST_TEST(to->sessions->take(std::time(nullptr)).until > end);
+  BOOST_TEST(eventually_blocking([&] {
+    error_code ec;
+    BOOST_REQUIRE((s->peek(ec) == peek_result::quiet));
+    return to->sessions->take(std::time(nullptr)).until == end;
+  }));
+  BOOST_TEST(to->sessions->take(end).until > end);
+  s.reset();
+  BOOST_TEST(server.failure() == "");
+}
+
 // A reader and a writer on strands of their own, which three threads run; each third operation of either is cancelled.
 BOOST_DATA_TEST_CASE(on_two_strands_cancelled_operations_lose_no_byte, data::make({false, true}), small_buffers) {
   openssl_server server(files, asio::ssl::context::tlsv13_server, [&](SSL* ssl) -> std::string {
