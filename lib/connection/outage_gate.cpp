@@ -5,6 +5,8 @@
 
 #include "connection/backoff.hpp"
 
+#include <boost/assert.hpp>
+
 namespace cocp::detail {
 
 bool outage_gate::may_dial(dial_cause cause, bool any_up, time_point now) const noexcept {
@@ -33,8 +35,13 @@ outage_gate::ticket outage_gate::begin(time_point now) noexcept {
   return t;
 }
 
-outage_gate::ticket outage_gate::succeeded(ticket t, time_point now) noexcept {
+void outage_gate::end_attempt() noexcept {
+  BOOST_ASSERT_MSG(dialling_ != 0, "an attempt has ended that had no leave");
   --dialling_;
+}
+
+outage_gate::ticket outage_gate::succeeded(ticket t, time_point now) noexcept {
+  end_attempt();
   if (!open_ && !wary_) open();
   if (!open_ && t.probe && t.epoch == epoch_) {
     trial_end_ = later(now, retry_min_);
@@ -44,7 +51,7 @@ outage_gate::ticket outage_gate::succeeded(ticket t, time_point now) noexcept {
 }
 
 void outage_gate::failed(ticket t, time_point now, std::uint64_t random) noexcept {
-  --dialling_;
+  end_attempt();
   if (t.epoch != epoch_) return;
   if (t.probe) probing_ = false;
   // While shut for failures only the probe counts: others began before.
@@ -52,7 +59,7 @@ void outage_gate::failed(ticket t, time_point now, std::uint64_t random) noexcep
 }
 
 void outage_gate::abandoned(ticket t) noexcept {
-  --dialling_;
+  end_attempt();
   if (t.epoch == epoch_ && t.probe) probing_ = false;
 }
 

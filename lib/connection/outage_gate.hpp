@@ -83,6 +83,7 @@ class outage_gate {
  private:
   /// Though it is shut: who needs one.
   bool may_dial_more(bool any_up) const noexcept;
+  void end_attempt() noexcept;
   void open() noexcept;
   void shut_for_failure(time_point now, std::uint64_t random) noexcept;
 

@@ -97,6 +97,8 @@ class fake_network final : public detail::environment, public std::enable_shared
   /// Called when somebody has begun to wait until a stream is readable: what runs handlers here is as quick as another
   /// thread can be.
   std::function<void()> on_watch;
+  /// How far each look at the clock moves it.
+  duration look_takes{};
   /// @}
 
   /// \name What happened
@@ -137,7 +139,7 @@ class fake_network final : public detail::environment, public std::enable_shared
   /// The time of the next timer, or of what is to be called; none if there is none, or all are set to never.
   std::optional<detail::time_point> next_timer() const;
 
-  detail::time_point now() const noexcept override { return now_; }
+  detail::time_point now() const noexcept override { return std::exchange(now_, now_ + look_takes); }
   std::uint64_t random() noexcept override { return random_(); }
   std::unique_ptr<detail::timer> make_timer(const asio::any_io_executor& ex) override;
   asio::any_io_executor make_serial(const asio::any_io_executor& ex) override;
@@ -153,7 +155,7 @@ class fake_network final : public detail::environment, public std::enable_shared
   explicit fake_network(std::uint64_t seed) : random_(seed) {}
 
   const detail::time_point start_{std::chrono::hours(1)};
-  detail::time_point now_ = start_;
+  mutable detail::time_point now_ = start_;
   std::mt19937_64 random_;
   std::size_t accepted_ = 0;
   /// Streams whose attempt was not answered at once, by its number.

@@ -1,6 +1,7 @@
 // Copyright (c) 2026 The cocp authors
 // SPDX-License-Identifier: BSL-1.0
 
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -8,6 +9,8 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_future.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cocp/connection.hpp>
 
@@ -16,6 +19,7 @@
 #include "support/world.hpp"
 
 namespace asio = boost::asio;
+namespace data = boost::unit_test::data;
 using namespace cocp::test;
 using namespace std::chrono_literals;
 using cocp::errc;
@@ -211,6 +215,35 @@ BOOST_AUTO_TEST_CASE(a_cancelled_operation_leaves_the_stream_up) {
   BOOST_TEST(w.conn->generation() == 1u);
 }
 
+BOOST_DATA_TEST_CASE(a_type_erased_handler_runs_where_it_belongs_also_if_the_operation_waits_for_the_stream,
+                     data::make({false, true}), is_up) {
+  alone w;
+  if (is_up) w.settle();
+  byte b;
+  asio::io_context other;
+  bool runs_other = false;
+  std::optional<error_code> error;
+  auto callback = [&](error_code ec, std::size_t) {
+    BOOST_TEST(runs_other);
+    error = ec;
+  };
+  using any_handler = asio::any_completion_handler<void(error_code, std::size_t)>;
+  w.conn->async_read_some(b.buffer(), any_handler(asio::bind_executor(other, callback)));
+  w.settle();
+  w.peer().send("1");
+  // The start of one that has waited is its handler's as well.
+  for (int i = 0; i < 3; ++i) {
+    w.settle();
+    runs_other = true;
+    other.poll();
+    runs_other = false;
+  }
+  BOOST_REQUIRE(error.has_value());
+  BOOST_TEST(!*error);
+  BOOST_TEST(b.value == '1');
+  BOOST_TEST(other.stopped());
+}
+
 BOOST_AUTO_TEST_CASE(an_operation_that_waits_for_the_stream_can_be_cancelled) {
   for (auto type :
        {asio::cancellation_type::terminal, asio::cancellation_type::partial, asio::cancellation_type::total}) {
@@ -367,6 +400,29 @@ BOOST_AUTO_TEST_CASE(an_operation_that_close_ends_and_whose_completion_is_refuse
     BOOST_TEST(control.refused == times);
     BOOST_TEST((error == errc::closed));
   }
+}
+
+// Who may not dial at one time has no leave to at another, a moment later.
+BOOST_AUTO_TEST_CASE(a_clock_that_goes_on_meanwhile_brings_no_attempt_forward) {
+  reluctant_executor::control control{1, ~0u};
+  world w;
+  w.net().default_result = fake_network::connect_result::refused;
+  w.net().look_takes = 2ms;
+  cocp::connection conn{w.io(), {.address = "10.0.0.1:7", .retry_min = 100ms, .retry_max = 100ms}};
+  byte b;
+  // A completion that is refused has its supervisor look each 10 ms.
+  const reluctant_executor ex(w.io().get_executor(), control);
+  asio::cancellation_signal cancel;
+  auto ignore = asio::bind_executor(ex, [](error_code, std::size_t) {});
+  conn.async_read_some(b.buffer(), asio::bind_cancellation_slot(cancel.slot(), ignore));
+  cancel.emit(asio::cancellation_type::terminal);
+  w.advance(5s);
+  control.times = 0;
+  const auto& at = w.net().attempts;
+  BOOST_TEST(at.size() > 40u);
+  for (std::size_t i = 1; i < at.size(); ++i) BOOST_TEST((at[i] - at[i - 1] >= 50ms));
+  conn.close();
+  w.advance(1s);
 }
 
 BOOST_AUTO_TEST_CASE(close_closes_the_stream_at_once_also_when_nobody_runs_the_context) {
