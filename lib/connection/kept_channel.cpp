@@ -294,7 +294,7 @@ void kept_channel::expires_after(duration d) {
   if (d <= duration::zero()) {
     change([this](wait_list& ended) {
       begin_limit();
-      expire(ended);
+      expire(ended, true);
     });
     return;
   }
@@ -325,7 +325,8 @@ void kept_channel::bound_use(time_point t, const void* whose) {
 
 void kept_channel::lift_bound(const void* whose) noexcept {
   const std::lock_guard lock(mutex_);
-  limit_.lift(whose);
+  // Nobody has a limit any more that has passed.
+  if (limit_.lift(whose)) word_.clear(stream_word::expired);
 }
 
 void kept_channel::begin_limit() noexcept {
@@ -358,17 +359,22 @@ void kept_channel::strike_if_due() noexcept {
   });
 }
 
-void kept_channel::expire(wait_list& ended) noexcept {
-  limit_.note_passed();
+void kept_channel::expire(wait_list& ended, bool at_once) noexcept {
+  limit_.note_passed(at_once);
   state_.expire(ended);
+  rearm_limit();
+}
+
+void kept_channel::rearm_limit() noexcept {
+  // Its owner tries again. If there is none this is an attempt's, which has another limit of its own.
+  if (!limit_.rearm()) state_.tell_owner();
 }
 
 void kept_channel::apply_limit(wait_list& ended) noexcept {
   if (limit_.has_passed()) {
     expire(ended);
-  } else if (!limit_.rearm()) {
-    // Its owner tries again. If there is none this is an attempt's, which has another limit of its own.
-    state_.tell_owner();
+  } else {
+    rearm_limit();
   }
 }
 

@@ -163,7 +163,8 @@ class kept_channel final : public channel, private limit_owner {
 
   /// \name Under `mutex_`
   /// @{
-  void expire(wait_list& ended) noexcept;
+  void expire(wait_list& ended, bool at_once = false) noexcept;
+  void rearm_limit() noexcept;
   /// Does that if it is due, and else has the timer go off when it is.
   void apply_limit(wait_list& ended) noexcept;
   /// The user sets a limit.

@@ -13,24 +13,34 @@ void use_limit::set(duration d) {
   const time_point t = later(env_.now(), d);
   move_to(std::min(t, bound_));
   own_ = t;
+  bound_has_struck_ = false;
 }
 
 void use_limit::bound(time_point t, const void* whose) {
   move_to(std::min(own_, t));
   bound_ = t;
   bound_by_ = whose;
+  bound_has_struck_ = false;
 }
 
-void use_limit::lift(const void* whose) noexcept {
-  if (bound_by_ != whose) return;
+bool use_limit::lift(const void* whose) noexcept {
+  if (bound_by_ != whose) return false;
   if (deadline_ == bound_) deadline_ = own_;
   bound_ = time_point::max();
   bound_by_ = nullptr;
+  return std::exchange(bound_has_struck_, false);
+}
+
+void use_limit::note_passed(bool at_once) noexcept {
+  const time_point now = env_.now();
+  deadline_ = now < bound_ ? bound_ : time_point::max();
+  bound_has_struck_ = now >= bound_ && now < own_ && !at_once;
 }
 
 void use_limit::unset() noexcept {
   own_ = time_point::max();
   deadline_ = bound_;
+  bound_has_struck_ = false;
 }
 
 void use_limit::clear() noexcept {

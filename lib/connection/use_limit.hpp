@@ -42,8 +42,8 @@ class use_limit {
   void set(duration d);
   /// Whatever is set, it is not later than that, until `lift` or `clear`. `whose` is any address. Throws as `set`.
   void bound(time_point t, const void* whose);
-  /// That bound is gone, if it is `whose`.
-  void lift(const void* whose) noexcept;
+  /// That bound is gone, if it is `whose`. True if all that was ended was so for it alone (see `note_passed`).
+  bool lift(const void* whose) noexcept;
   /// None but the bound.
   void unset() noexcept;
   void clear() noexcept;
@@ -52,8 +52,9 @@ class use_limit {
   /// There is a limit, and it is over.
   bool has_passed() const noexcept;
   bool is_bound() const noexcept { return bound_ != time_point::max(); }
-  /// It has passed, and all that it is about was ended. A bound stays.
-  void note_passed() noexcept { deadline_ = time_point::max(); }
+  /// It has passed, and all that it is about was ended; `at_once`: by the user, who gives it no time. A bound that has
+  /// not passed stays: see `rearm`.
+  void note_passed(bool at_once) noexcept;
 
   /// The timer has gone off, and is not set any more.
   void note_strike() noexcept { armed_ = time_point::max(); }
@@ -77,6 +78,8 @@ class use_limit {
   time_point own_ = time_point::max();
   time_point bound_ = time_point::max();
   const void* bound_by_ = nullptr;
+  /// What passed last was the bound, before what the user has set.
+  bool bound_has_struck_ = false;
   /// When `timer_` goes off, not later than `deadline_` but for lack of memory; `max` if no wait is pending.
   time_point armed_ = time_point::max();
 };

@@ -100,10 +100,11 @@ bool pool_core::is_used() const noexcept {
 
 time_point pool_core::used_at(time_point now) noexcept {
   const std::lock_guard lock(mutex_);
-  if (is_used() || census_.count(slot_owner::hook) != 0) return now;
+  if (is_used()) return now;
   time_point last = used_until_;
   for (const auto& s : slots_) {
-    if (s->owner() == slot_owner::idle) last = std::max(last, shelf_.note_use(*s, now));
+    // What is in a hook, or about to be placed, was idle, or was a lease's a moment ago. A keepalive is nobody's use.
+    if (s->owner() != slot_owner::supervisor) last = std::max(last, shelf_.note_use(*s, now));
   }
   return last;
 }

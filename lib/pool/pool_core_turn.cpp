@@ -129,7 +129,15 @@ void pool_core::look_at_idle() noexcept {
   }
   while (!found.close.empty()) {
     const loss why{{}, "it was not used for as long as idle_timeout", ending::surplus};
-    give_to_supervisor(locked(mutex_), take_first(found.close), &why);
+    slot& s = take_first(found.close);
+    locked lock(mutex_);
+    // Another that was up may have gone meanwhile, or somebody waits.
+    const bool may_go = headcount_.spare_open(waiting_room_.most_wanted_up()) != 0;
+    if (may_go && waiting_room_.is_empty(line::lease)) {
+      give_to_supervisor(std::move(lock), s, &why);
+    } else {
+      place(std::move(lock), s);
+    }
   }
   while (!found.keep_alive.empty()) begin_hook(locked(mutex_), take_first(found.keep_alive), options_.keepalive);
   while (!found.watch.empty()) {

@@ -230,6 +230,8 @@ struct scripted_server::state : std::enable_shared_from_this<state> {
     // Guarded by the mutex of the server.
     boost::asio::steady_timer timer;
     bool due = false;
+    // The count was that high, be it lower by now.
+    bool reached = false;
     std::list<watcher*>::iterator self;
   };
 
@@ -286,31 +288,27 @@ struct scripted_server::state : std::enable_shared_from_this<state> {
           detail::send_rst(socket.native_handle());
           return;
         }
-        lock.unlock();
-        self->begin(std::move(socket));
+        // Under the same lock: who stops listening finds it among the sessions.
+        self->begin(std::move(socket), std::move(lock));
       }
       std::lock_guard lock(self->mutex);
       if (listens()) self->accept();
     });
   }
 
-  void begin(boost::asio::generic::stream_protocol::socket socket) {
-    session_script steps;
-    session_ref s;
-    {
-      std::lock_guard lock(mutex);
-      ++accepted;
-      error_code ignored;
-      // Else a push may wait for the peer to acknowledge an answer.
-      socket.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
-      steps = script;
-      if (!scripts_once.empty()) {
-        steps = std::move(scripts_once.front());
-        scripts_once.pop_front();
-      }
-      s = sessions.emplace(sessions.end(), std::move(socket), accepted);
-      tell();
+  void begin(boost::asio::generic::stream_protocol::socket socket, std::unique_lock<std::mutex> lock) {
+    ++accepted;
+    error_code ignored;
+    // Else a push may wait for the peer to acknowledge an answer.
+    socket.set_option(boost::asio::ip::tcp::no_delay(true), ignored);
+    session_script steps = script;
+    if (!scripts_once.empty()) {
+      steps = std::move(scripts_once.front());
+      scripts_once.pop_front();
     }
+    const session_ref s = sessions.emplace(sessions.end(), std::move(socket), accepted);
+    tell();
+    lock.unlock();
     boost::asio::co_spawn(ex, run(shared_from_this(), s, std::move(steps)), boost::asio::detached);
   }
 
@@ -562,6 +560,7 @@ struct scripted_server::state : std::enable_shared_from_this<state> {
     for (watcher* const w : watchers) {
       if (w->due || !is_due(*w)) continue;
       w->due = true;
+      w->reached = value(w->what) >= w->least;
       w->timer.cancel();
     }
   }
@@ -605,6 +604,7 @@ struct scripted_server::state : std::enable_shared_from_this<state> {
     auto start = [&w, deadline](auto handler) {
       std::lock_guard lock(w.of.mutex);
       w.due = w.of.is_due(w);
+      w.reached = w.of.value(w.what) >= w.least;
       w.timer.expires_at(w.due ? boost::asio::steady_timer::time_point::min() : deadline);
       w.timer.async_wait(std::move(handler));
     };
@@ -613,7 +613,7 @@ struct scripted_server::state : std::enable_shared_from_this<state> {
     std::lock_guard lock(self->mutex);
     if (self->is_gone) throw boost::system::system_error(boost::asio::error::operation_aborted, "scripted_server");
     self->throw_mismatches();
-    if (self->value(what) >= n) co_return;
+    if (w.reached || self->value(what) >= n) co_return;
     if (w.due) throw script_error("a mismatch, of which another was told");
     if (ec) throw boost::system::system_error(ec, "scripted_server");
     throw boost::system::system_error(

@@ -120,6 +120,42 @@ BOOST_AUTO_TEST_CASE(there_is_none_at_first) {
   BOOST_TEST(clock.set == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_bound_behind_a_limit_that_has_passed_is_still_there) {
+  const int run = 0;
+  limit.bound(start + 10s, &run);
+  limit.set(1s);
+  clock.time += 1s;
+  limit.note_strike();
+  limit.note_passed(false);
+  BOOST_TEST(!limit.has_passed());
+  // The user sets another, and cannot.
+  clock.failures = 1;
+  BOOST_CHECK_THROW(limit.set(5s), std::bad_alloc);
+  BOOST_TEST(limit.rearm());
+  BOOST_TEST((clock.due == start + 10s));
+  clock.time = start + 10s;
+  BOOST_TEST(limit.has_passed());
+}
+
+BOOST_AUTO_TEST_CASE(it_is_told_whether_a_bound_has_struck_before_the_users_own) {
+  const int run = 0;
+  limit.bound(start + 5s, &run);
+  clock.time += 5s;
+  limit.note_passed(false);
+  BOOST_TEST(limit.lift(&run));
+  BOOST_TEST(!limit.lift(&run));
+  limit.bound(clock.time + 5s, &run);
+  limit.set(1s);
+  clock.time += 10s;
+  limit.note_passed(false);
+  BOOST_TEST(!limit.lift(&run), "the user's own has passed too");
+  limit.unset();
+  limit.bound(clock.time + 5s, &run);
+  clock.time += 5s;
+  limit.note_passed(true);
+  BOOST_TEST(!limit.lift(&run), "the user has ended all");
+}
+
 BOOST_AUTO_TEST_CASE(it_passes_at_its_time_and_the_timer_tells_then) {
   limit.set(5s);
   BOOST_TEST((clock.due == start + 5s));

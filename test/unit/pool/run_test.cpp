@@ -3,6 +3,7 @@
 
 // What pool::run calls again, on which connection, and how it ends.
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -296,6 +297,22 @@ BOOST_AUTO_TEST_CASE(a_lease_that_outlives_it_has_no_bound) {
   BOOST_TEST(bool(done->value));
   moved->value.reset();
   w.exchange();
+}
+
+BOOST_AUTO_TEST_CASE(a_lease_that_outlives_it_has_no_bound_though_that_had_passed) {
+  answering_world w;
+  auto late = [&w](cocp::lease& l) -> asio::awaitable<cocp::lease> {
+    asio::steady_timer gate(w.io(), asio::steady_timer::time_point::max());
+    w.net().after(6s, [&gate] { gate.cancel(); });
+    co_await gate.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_return std::move(l);
+  };
+  auto moved = w.watch(w.pool->run(late, {.timeout = 5s}));
+  w.advance(10s);
+  BOOST_REQUIRE(bool(moved->value));
+  const auto done = w.watch(ask(*moved->value));
+  w.settle();
+  BOOST_TEST(bool(done->value));
 }
 
 BOOST_AUTO_TEST_CASE(a_bound_ends_with_its_lease) {

@@ -7,6 +7,7 @@
 #include <new>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "support/pools_world.hpp"
@@ -249,6 +250,46 @@ BOOST_AUTO_TEST_CASE(its_time_begins_with_the_end_of_the_last_use) {
       BOOST_TEST(!w.has_pool(1));
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_keepalive_is_no_use) {
+  auto hangs = [](cocp::connection& c) -> asio::awaitable<void> {
+    char byte = 0;
+    const auto in = asio::buffer(&byte, 1);
+    co_await c.read(in);
+  };
+  pools_world w({.unused_for = 1min}, {.keepalive = hangs, .keepalive_interval = 10s},
+                {.connect_timeout = std::nullopt});
+  w.take(1).put();
+  w.advance(59s);
+  BOOST_TEST(w.has_pool(1));
+  w.advance(2min);
+  BOOST_TEST(!w.has_pool(1));
+}
+
+// A look at what was put is one of another thread's.
+BOOST_AUTO_TEST_CASE(one_whose_last_lease_is_just_being_looked_at_is_in_use) {
+  auto greets = [](cocp::connection& c) -> asio::awaitable<void> {
+    const auto out = asio::buffer("x", 1);
+    co_await c.write(out);
+  };
+  pools_world w({.unused_for = 1min}, {.one_way = true, .on_return = greets});
+  auto held = w.take(1);
+  const auto said = w.watch(held->write(asio::buffer("y", 1)));
+  w.advance(5min);
+  BOOST_TEST(said->done);
+  bool looked = false;
+  w.net().on_peek = [&] {
+    if (std::exchange(looked, true)) return;
+    // Nothing is leased, idle or in a hook just now.
+    w.advance(1s);
+    BOOST_TEST(w.has_pool(1));
+  };
+  held.put();
+  BOOST_TEST(looked);
+  w.net().on_peek = nullptr;
+  w.advance(50s);
+  BOOST_TEST(w.has_pool(1));
 }
 
 BOOST_AUTO_TEST_CASE(a_wait_in_vain_is_a_use) {

@@ -13,6 +13,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
@@ -477,6 +478,21 @@ BOOST_AUTO_TEST_CASE(a_wait_that_is_too_long_says_how_far_each_session_has_come)
                                "session 2, step 2.1, expect \"PING\", of which \"PI\" came; "
                                "ended early: session 1, step 1, expect \"QUIT\""),
                why);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(all_who_wait_for_a_count_are_told_though_the_first_has_it_fall) {
+  run([&]() -> asio::awaitable<void> {
+    scripted_server server(io.get_executor(), {step::hold{}});
+    plain_connection c(io.get_executor());
+    const auto first = [&]() -> asio::awaitable<void> {
+      co_await server.until_held(1);
+      server.release(1);
+    };
+    const auto connect = [&]() -> asio::awaitable<void> { co_await c.connect(server.endpoint()); };
+    using namespace asio::experimental::awaitable_operators;
+    co_await (first() && server.until_held(1) && connect());
+    BOOST_TEST(server.held() == 0u);
   });
 }
 
