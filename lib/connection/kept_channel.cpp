@@ -9,6 +9,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -22,7 +23,10 @@ class kept_channel::burial {
   burial() = default;
   burial(const burial&) = delete;
   burial& operator=(const burial&) = delete;
-  ~burial() {
+  ~burial() { send(); }
+
+  /// While the context cannot go.
+  void send() noexcept {
     if (dead_.empty() || !ex_) return;
     try {
       asio::post(ex_, [dead = std::move(dead_)] {});
@@ -67,16 +71,14 @@ class kept_channel::tie final : public context_dependant {
     if (ended_) delete &channel_;
   }
 
-  bool has_ended() const noexcept override {
-    const std::lock_guard lock(mutex_);
-    return ended_;
-  }
+  bool has_ended() const noexcept override { return ended_; }
 
  private:
   kept_channel& channel_;
   /// Guards all below.
-  mutable std::recursive_mutex mutex_;
-  bool ended_ = false;
+  std::recursive_mutex mutex_;
+  /// Read without it.
+  std::atomic<bool> ended_ = false;
   bool busy_ = false;
 };
 
@@ -91,9 +93,11 @@ class kept_channel::hold_on {
   }
 
   void unlock() noexcept { own_.unlock(); }
-  /// The same, and deletes the channel, or leaves that to its context.
+  void unlock_context() noexcept {
+    if (context_) context_.unlock();
+  }
+  /// Behind `unlock`: deletes the channel, or leaves that to its context.
   void end_life(kept_channel* c) noexcept {
-    own_.unlock();
     if (!tie_ || tie_->cut()) delete c;
   }
 
@@ -123,7 +127,9 @@ void kept_channel::orphan() noexcept {
   hold_on held(*this);
   state_.orphan(nobody);
   // Otherwise the last outstanding operation deletes it (see end_slowly).
-  if (is_drained()) held.end_life(this);
+  const bool last = is_drained();
+  held.unlock();
+  if (last) held.end_life(this);
 }
 
 void kept_channel::tie_to_context() noexcept {
@@ -216,11 +222,13 @@ void kept_channel::end_slowly(unsigned operation, error_code& ec, bool moved, en
   if (stream_word::is_drained(now) && state_.is_closed()) state_.take().reset();
   remains.attend(*this);
   if (!ended.empty()) self = weak_from_this().lock();
+  held.unlock();
+  remains.send();
   if (stream_word::is_abandoned(now)) {
     held.end_life(this);
     return;
   }
-  held.unlock();
+  held.unlock_context();
   if (self) complete_all(ended);
 }
 

@@ -65,7 +65,9 @@ class patient_handler {
       bool has_begun = false;
     };
     std::shared_ptr<arrival> a;
-    do_or_wait([&] { a = std::make_shared<arrival>(std::move(handler_), std::tuple<Args...>(std::move(args)...)); });
+    // Moved by what is made when there is memory for it.
+    std::tuple<Args...> all(std::move(args)...);
+    do_or_wait([&] { a = std::make_shared<arrival>(std::move(handler_), std::move(all)); });
     const auto where = *std::exchange(where_, std::nullopt);
     const auto arrive = [a] {
       a->has_begun = true;

@@ -129,12 +129,15 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   wait_list reached;
   time_point now;
   bool stays = false;
+  bool is_placeless = false;
   {
     const std::lock_guard lock(mutex_);
     now = env_->now();
     // One that was detached while it was redialled is not wanted any more, unless it was open by then. A stream that is
     // redialled during a lease stays with the lease.
-    const bool detached = s.owner() == slot_owner::detached || s.let_go_;
+    // Nor is one that was put again: it has left its place, and has to ask for another.
+    is_placeless = share_ && !s.has_place_ && s.owner() == slot_owner::supervisor;
+    const bool detached = s.owner() == slot_owner::detached || s.let_go_ || is_placeless;
     stays = s.owner() != slot_owner::supervisor && (!detached || s.let_go_);
     const bool outdated = is_outdated(s) || detached;
     dial_desk_.connected(s, outdated, now);
@@ -166,8 +169,7 @@ void pool_core::slot_connected(slot& s, duration took, bool resumed) noexcept {
   if (stays) return;
   locked lock(mutex_);
   if (!s.users().is_up()) return;
-  // One that was detached and put in the instant when its redial ended left its place; it has to ask for another.
-  if (!s.is_counted() || (share_ && !s.has_place_)) {
+  if (!s.is_counted() || is_placeless) {
     lock.unlock();
     s.keeper->dismiss({{}, "nobody needs it any more", ending::surplus});
     return;
@@ -215,6 +217,7 @@ duration pool_core::slot_down(slot& s, const loss& why, bool early) noexcept {
     const std::lock_guard lock(mutex_);
     const time_point now = env_->now();
     if (std::exchange(s.let_go_, false)) {
+      headcount_.lost_on_arrival(s);
       if (why.kind == ending::lost) ++counters_.disconnects;
       return delay;
     }

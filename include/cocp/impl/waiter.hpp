@@ -67,6 +67,8 @@ class COCP_API waiter : public boost::intrusive::list_base_hook<> {
   virtual void destroy() noexcept = 0;
   /// True if the handler runs on that context. False if that cannot be known.
   virtual bool belongs_to(const asio::execution_context& context) const noexcept = 0;
+  /// The same as `complete`, when the context of the operation is going away: not by way of that.
+  virtual void complete_elsewhere() { complete(); }
 
  protected:
   ~waiter() = default;
@@ -80,7 +82,7 @@ using wait_list = boost::intrusive::list<waiter, boost::intrusive::constant_time
 inline void end_with_context(waiter& w, const asio::execution_context& context) noexcept {
   if (!w.belongs_to(context)) {
     try {
-      w.complete();
+      w.complete_elsewhere();
       return;
     } catch (...) {
       // Refused, and there will be nobody to try again.
@@ -205,7 +207,8 @@ class expecting_executor<asio::any_completion_executor, true> {
  public:
   static constexpr bool can_post = false;
 
-  expecting_executor(const asio::any_completion_executor& ex, const asio::any_io_executor& entry) : entry_(entry) {
+  expecting_executor(const asio::any_completion_executor& ex, const asio::any_io_executor& entry)
+      : entry_(asio::prefer(entry, asio::execution::outstanding_work.tracked)) {
     // That is what it is where there was no memory to make it, and nothing may be asked of it.
     if (!ex) throw std::bad_alloc();
     tracked_ = asio::prefer(ex, asio::execution::outstanding_work.tracked);
@@ -248,9 +251,12 @@ class wait_op final : public Base {
   template <class... Args>
   static wait_op* create(Handler&& handler, const asio::any_io_executor& ex, std::shared_ptr<wait_owner> owner,
                          Args&&... args) {
+    // Before the handler is moved: of one that is destroyed the memory could not be given back to its allocator.
+    work place(asio::get_associated_executor(handler, ex), ex);
     allocator alloc(asio::get_associated_allocator(handler, asio::recycling_allocator<void>()));
     memory m{alloc, traits::allocate(alloc, 1)};
-    auto* op = ::new (static_cast<void*>(m.place)) wait_op(std::move(handler), ex, std::forward<Args>(args)...);
+    auto* op =
+        ::new (static_cast<void*>(m.place)) wait_op(std::move(handler), std::move(place), std::forward<Args>(args)...);
     m.place = nullptr;
     try {
       // Before it is queued: once queued it may complete on another thread.
@@ -270,10 +276,16 @@ class wait_op final : public Base {
     bool dropped = false;
     {
       const handing_over now(*this);
-      if constexpr (work::can_post) {
-        asio::post(work_.entry(), completion(this));
-      } else {
-        asio::post(work_.entry(), arrival(this));
+      try {
+        if constexpr (work::can_post) {
+          asio::post(work_.entry(), completion(this));
+        } else {
+          asio::post(work_.entry(), arrival(this));
+        }
+      } catch (...) {
+        // A strand that could not schedule itself has it all the same (`strand_executor_service::do_execute`).
+        if (now.result() == handing_over::outcome::taken) return;
+        throw;
       }
       // A strand whose context is going away destroys the completion at once, without throwing. If it did not, this may
       // be gone by now.
@@ -306,7 +318,20 @@ class wait_op final : public Base {
   }
 
   bool belongs_to(const asio::execution_context& context) const noexcept override {
-    return context_of(work_.entry()) == &context;
+    if constexpr (work::can_post) {
+      return context_of(work_.entry()) == &context;
+    } else {
+      // It does not say.
+      return false;
+    }
+  }
+
+  void complete_elsewhere() override {
+    if constexpr (work::can_post) {
+      complete();
+    } else {
+      go_on();
+    }
   }
 
  private:
@@ -371,13 +396,14 @@ class wait_op final : public Base {
         try {
           asio::dispatch(work_.get_executor(), completion(this));
         } catch (const std::bad_alloc&) {
+          if (now.result() == handing_over::outcome::taken) return;
           // Of the handler itself, or there is nobody else who could try again.
           if (now.result() == handing_over::outcome::begun) throw;
           wait_for_memory();
           continue;
         } catch (...) {
           // It refuses for good.
-          if (now.result() != handing_over::outcome::begun) destroy();
+          if (now.result() == handing_over::outcome::dropped) destroy();
           throw;
         }
         dropped = now.result() == handing_over::outcome::dropped;
@@ -388,10 +414,8 @@ class wait_op final : public Base {
   }
 
   template <class... Args>
-  explicit wait_op(Handler&& handler, const asio::any_io_executor& ex, Args&&... args)
-      : Base(std::forward<Args>(args)...),
-        handler_(std::move(handler)),
-        work_(asio::get_associated_executor(handler_, ex), ex) {}
+  explicit wait_op(Handler&& handler, work&& place, Args&&... args)
+      : Base(std::forward<Args>(args)...), handler_(std::move(handler)), work_(std::move(place)) {}
 
   std::shared_ptr<wait_owner> end_cancellation() noexcept {
     return link_ ? link_->cut() : std::shared_ptr<wait_owner>();

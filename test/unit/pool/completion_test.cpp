@@ -86,6 +86,27 @@ class refusing_executor {
   asio::io_context::executor_type inner_;
 };
 
+/// Takes what it is given, and says that there is no memory.
+class hoarding_executor {
+ public:
+  hoarding_executor(asio::io_context::executor_type inner, std::vector<std::function<void()>>& taken) noexcept
+      : inner_(inner), taken_(&taken) {}
+
+  asio::execution_context& query(asio::execution::context_t) const noexcept { return inner_.context(); }
+  hoarding_executor require(asio::execution::blocking_t::never_t) const noexcept { return *this; }
+  template <class Function>
+  void execute(Function f) const {
+    auto shared = std::make_shared<Function>(std::move(f));
+    taken_->push_back([shared] { (*shared)(); });
+    throw std::bad_alloc();
+  }
+  bool operator==(const hoarding_executor& other) const noexcept { return taken_ == other.taken_; }
+
+ private:
+  asio::io_context::executor_type inner_;
+  std::vector<std::function<void()>>* taken_;
+};
+
 /// Counts what it allocates.
 template <class T>
 struct counting_allocator {
@@ -607,6 +628,28 @@ BOOST_AUTO_TEST_CASE(and_a_cancellation_meanwhile_lets_the_connection_go_to_the_
   w.advance(1s);
   BOOST_TEST((error == asio::error::operation_aborted));
   BOOST_TEST(bool(next->lease));
+}
+
+// As a strand that could not schedule itself.
+BOOST_DATA_TEST_CASE(though_it_has_taken_it_is_not_asked_again, data::make({false, true}), erased) {
+  pool_world w;
+  std::vector<std::function<void()>> taken;
+  const hoarding_executor ex(w.io().get_executor(), taken);
+  unsigned called = 0;
+  auto lease = w.take();
+  auto callback = asio::bind_executor(ex, [&](error_code, cocp::lease) { ++called; });
+  if (erased) {
+    w.pool->async_get(any_handler(callback));
+  } else {
+    w.pool->async_get(callback);
+  }
+  lease.put();
+  w.advance(1s);
+  BOOST_TEST(taken.size() == 1u);
+  for (const auto& f : std::exchange(taken, {})) f();
+  BOOST_TEST(called == 1u);
+  w.advance(1s);
+  BOOST_TEST(gauges(*w.pool) == one_idle);
 }
 
 BOOST_AUTO_TEST_CASE(for_good_ends_a_type_erased_handler) {

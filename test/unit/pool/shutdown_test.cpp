@@ -3,6 +3,7 @@
 
 // What keeps a context after close(), and what becomes of waits when the pool's context goes first.
 
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/buffer.hpp>
@@ -266,6 +267,43 @@ BOOST_DATA_TEST_CASE(waits_on_another_context_end_with_closed, data::make({false
   BOOST_TEST((errors[0] == errc::closed));
   BOOST_TEST((errors[1] == errc::closed));
   BOOST_TEST(!errors[2].has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_type_erased_wait_on_another_context_ends_with_closed) {
+  using any_handler = asio::any_completion_handler<void(error_code, cocp::lease)>;
+  asio::io_context other;
+  pool_world w;
+  auto lease = w.take();
+  std::optional<error_code> error;
+  std::optional<error_code> own;
+  w.pool->async_get(any_handler(asio::bind_executor(other, [&](error_code ec, cocp::lease) { error = ec; })));
+  w.pool->async_get(any_handler(asio::bind_executor(w.io(), [&](error_code ec, cocp::lease) { own = ec; })));
+  w.destroy_context();
+  other.run();
+  BOOST_TEST((error == errc::closed));
+  BOOST_TEST(!own.has_value());
+}
+
+// It comes by way of the pool's, which therefore has work.
+BOOST_AUTO_TEST_CASE(a_type_erased_wait_keeps_both_contexts) {
+  using any_handler = asio::any_completion_handler<void(error_code, std::size_t)>;
+  asio::io_context other;
+  world w;
+  w.net().default_result = fake_network::connect_result::hangs;
+  std::optional<error_code> error;
+  asio::cancellation_signal cancel;
+  char byte = 0;
+  cocp::connection c(w.io(), {.address = "10.0.0.1:7"});
+  auto callback = asio::bind_executor(other, [&](error_code ec, std::size_t) { error = ec; });
+  c.async_read_some(asio::buffer(&byte, 1),
+                    any_handler(asio::bind_cancellation_slot(cancel.slot(), std::move(callback))));
+  w.settle();
+  c.close();
+  w.settle();
+  other.poll();
+  BOOST_TEST((error == errc::closed));
+  BOOST_TEST(other.stopped());
+  BOOST_TEST(w.io().stopped());
 }
 
 BOOST_AUTO_TEST_CASE(waits_for_a_stream_on_another_context_end_with_closed) {
