@@ -216,6 +216,8 @@ class expecting_executor<asio::any_completion_executor, true> {
 
   const auto& get_executor() const noexcept { return tracked_; }
   const auto& entry() const noexcept { return entry_; }
+  /// It goes on from there, and may outlive its context.
+  void leave_entry() noexcept { entry_ = asio::any_io_executor(); }
 
  private:
   asio::any_io_executor entry_;
@@ -389,6 +391,7 @@ class wait_op final : public Base {
   };
 
   void go_on() {
+    work_.leave_entry();
     for (;;) {
       bool dropped = false;
       {

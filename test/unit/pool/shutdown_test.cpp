@@ -278,10 +278,15 @@ BOOST_AUTO_TEST_CASE(a_type_erased_wait_on_another_context_ends_with_closed) {
   std::optional<error_code> own;
   w.pool->async_get(any_handler(asio::bind_executor(other, [&](error_code ec, cocp::lease) { error = ec; })));
   w.pool->async_get(any_handler(asio::bind_executor(w.io(), [&](error_code ec, cocp::lease) { own = ec; })));
+  std::optional<error_code> ended;
+  auto next = any_handler(asio::bind_executor(other, [&](error_code ec, cocp::lease) { ended = ec; }));
+  w.pool->async_get(0s, std::move(next));
+  w.settle();
   w.destroy_context();
   other.run();
   BOOST_TEST((error == errc::closed));
   BOOST_TEST(!own.has_value());
+  BOOST_TEST((ended == errc::timed_out), "it was on its way");
 }
 
 // It comes by way of the pool's, which therefore has work.
